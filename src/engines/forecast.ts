@@ -1,0 +1,65 @@
+import { describeError, OperationalError } from "../errors.ts";
+import { baselineEngine } from "./baseline.ts";
+import { encodeSimulation } from "./encode.ts";
+import type { ForecastRequest, HandOver } from "./engine.ts";
+import { EWMA_VERSION } from "./ewma/ewma.ts";
+import { simulateEwma } from "./ewma/paths.ts";
+import { releasePaths } from "./path-buffer.ts";
+import type { EngineInput, ForecastResult, ForecastTask } from "./task.ts";
+
+/** Prices of one prepared input, row-major [path, point]. The same function live, in a replay and in a backtest. */
+export function simulatePaths(request: ForecastRequest, input: EngineInput): Float64Array | Promise<Float64Array> {
+  switch (input.engine) {
+    case "ewma":
+      return simulateEwma(request, input);
+    case "baseline":
+      return baselineEngine.simulate(request, input);
+  }
+}
+
+function engineVersion(input: EngineInput): number {
+  switch (input.engine) {
+    case "ewma":
+      return EWMA_VERSION;
+    case "baseline":
+      return baselineEngine.version;
+  }
+}
+
+export function handOverFrom(input: EngineInput, error: unknown): HandOver {
+  const code = error instanceof OperationalError ? error.code : "engine/failed";
+  return { engine: input.engine, code, message: describeError(error) };
+}
+
+async function runInput(request: ForecastRequest, input: EngineInput): Promise<Omit<ForecastResult, "handOvers">> {
+  const startMs = performance.now();
+  const paths = await simulatePaths(request, input);
+  const simulatedMs = performance.now();
+  const encoded = encodeSimulation(request, paths);
+  releasePaths(paths);
+  return {
+    engine: input.engine,
+    engineVersion: engineVersion(input),
+    ...encoded,
+    simulateMs: simulatedMs - startMs,
+    encodeMs: performance.now() - simulatedMs,
+  };
+}
+
+/**
+ * A whole forecast: the inputs in route order until one simulates prices that can be encoded. A function of the task
+ * (but for the timings). Throws OperationalError `engine/all_failed` with the hand-overs when none does.
+ */
+export async function runForecast(task: ForecastTask): Promise<ForecastResult> {
+  const handOvers: HandOver[] = [];
+  for (const input of task.inputs) {
+    try {
+      return { ...(await runInput(task.request, input)), handOvers };
+    } catch (error) {
+      handOvers.push(handOverFrom(input, error));
+    }
+  }
+  throw new OperationalError("engine/all_failed", `no engine could answer: ${JSON.stringify(handOvers)}`, {
+    details: { handOvers },
+  });
+}

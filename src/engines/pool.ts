@@ -1,0 +1,151 @@
+import { fileURLToPath } from "node:url";
+import { Piscina } from "piscina";
+import { systemClock, type Clock } from "../clock.ts";
+import { describeError, OperationalError } from "../errors.ts";
+import { unixSeconds, type UnixMillis } from "../units.ts";
+import type { HandOver } from "./engine.ts";
+import { handOverFrom } from "./forecast.ts";
+import type { ForecastResult, ForecastTask } from "./task.ts";
+
+export interface SimulationPoolOptions {
+  readonly threads: number;
+  /** Longest time of one attempt, waiting for a thread included. */
+  readonly simulationTimeoutMs: number;
+  /** Wall clock of the deadlines. */
+  readonly clock?: Clock;
+  /** Module that exports `simulate(task)`; tests put a faulty one here. */
+  readonly workerFile?: string;
+}
+
+export interface SimulateOptions {
+  readonly signal?: AbortSignal;
+  /** Wall-clock time by which a result must be there. */
+  readonly deadlineMs?: UnixMillis;
+}
+
+export interface SimulationPoolStats {
+  readonly completed: number;
+  readonly timeouts: number;
+  readonly workerFailures: number;
+}
+
+export interface SimulationPool {
+  /**
+   * Runs the task in a worker thread. When that takes too long or the thread dies, the task's last input (the baseline)
+   * is tried once more on its own and the failure is in `handOvers`. Throws OperationalError `engine/all_failed` when
+   * that fails too, and the signal's reason when aborted.
+   */
+  simulate(task: ForecastTask, options?: SimulateOptions): Promise<ForecastResult>;
+  stats(): SimulationPoolStats;
+  /** Ends the threads at once; what still runs is rejected. */
+  close(): Promise<void>;
+}
+
+/** The part of the time before the deadline that the first attempt may use; the rest is the last resort's. */
+const FIRST_ATTEMPT_SHARE = 0.7;
+/** Far beyond a second or so that loading and warming up take: a thread that hangs while loading. */
+const START_TIMEOUT_MS = 30_000;
+/** Tasks waiting for a thread. The axon admits fewer; this only bounds a bug. */
+const MAX_QUEUE = 1024;
+/** A thread's own heap needs some 20 MB; the prices lie outside it. */
+const MAX_WORKER_HEAP_MB = 128;
+
+/** The smallest task there is: a thread that answers it has loaded, and warmed itself up while loading. */
+const PROBE: ForecastTask = {
+  request: {
+    asset: "BTC",
+    startTime: unixSeconds(0),
+    horizonSeconds: 1,
+    stepSeconds: 1,
+    numSimulations: 1,
+    seed: "probe",
+  },
+  inputs: [{ engine: "baseline", anchorPrice: 1, sigmaPerHour: 0.01 }],
+};
+
+async function awaitStart(piscina: Piscina<ForecastTask, ForecastResult>, threads: number): Promise<void> {
+  try {
+    const signal = AbortSignal.timeout(START_TIMEOUT_MS);
+    await Promise.all(Array.from({ length: threads }, () => piscina.run(PROBE, { signal })));
+  } catch (error) {
+    await piscina.destroy();
+    throw new OperationalError("engine/pool_start", "the simulation threads did not start", { cause: error });
+  }
+}
+
+/** Rejects with the signal's reason as soon as it aborts. The thread finishes its task: ending it costs more. */
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => {
+    aborted.reject(signal.reason);
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** Opens the pool and returns when every thread has compiled the kernels. */
+export async function createSimulationPool(options: SimulationPoolOptions): Promise<SimulationPool> {
+  const clock = options.clock ?? systemClock;
+  const counts = { completed: 0, timeouts: 0, workerFailures: 0 };
+  const piscina = new Piscina<ForecastTask, ForecastResult>({
+    filename: options.workerFile ?? fileURLToPath(new URL("./worker.ts", import.meta.url)),
+    name: "simulate",
+    minThreads: options.threads,
+    maxThreads: options.threads,
+    idleTimeout: Infinity,
+    maxQueue: MAX_QUEUE,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_WORKER_HEAP_MB },
+  });
+  // A dying thread rejects its task, which is handled there; without a listener the event would end the process.
+  piscina.on("error", () => undefined);
+
+  async function attempt(task: ForecastTask, timeoutMs: number): Promise<ForecastResult> {
+    if (timeoutMs <= 0) throw new OperationalError("engine/timeout", "the deadline has passed");
+    const signal = AbortSignal.timeout(Math.ceil(timeoutMs));
+    try {
+      const result = await piscina.run(task, { signal });
+      counts.completed++;
+      return result;
+    } catch (error) {
+      if (signal.aborted) {
+        counts.timeouts++;
+        throw new OperationalError("engine/timeout", `no result within ${Math.round(timeoutMs)} ms`);
+      }
+      counts.workerFailures++;
+      throw new OperationalError("engine/worker_failed", describeError(error));
+    }
+  }
+
+  async function run(task: ForecastTask, deadlineMs: number): Promise<ForecastResult> {
+    const leftMs = (): number => Math.min(options.simulationTimeoutMs, deadlineMs - clock.nowMs());
+    const [first, last] = [task.inputs[0]!, task.inputs.at(-1)!];
+    const handOvers: HandOver[] = [];
+    try {
+      return await attempt(task, leftMs() * FIRST_ATTEMPT_SHARE);
+    } catch (error) {
+      handOvers.push(handOverFrom(first, error));
+    }
+    try {
+      const result = await attempt({ ...task, inputs: [last] }, leftMs());
+      return { ...result, handOvers: [...handOvers, ...result.handOvers] };
+    } catch (error) {
+      handOvers.push(handOverFrom(last, error));
+      throw new OperationalError("engine/all_failed", `no engine could answer: ${JSON.stringify(handOvers)}`, {
+        details: { handOvers },
+      });
+    }
+  }
+
+  await awaitStart(piscina, options.threads);
+  return {
+    simulate: (task, { signal, deadlineMs } = {}) => orAborted(run(task, deadlineMs ?? Infinity), signal),
+    stats: () => ({ ...counts }),
+    close: () => piscina.destroy(),
+  };
+}

@@ -1,0 +1,27 @@
+import type { BaselineInput } from "./baseline.ts";
+import type { EwmaInput } from "./ewma/ewma.ts";
+import type { EngineName, ForecastRequest, HandOver } from "./engine.ts";
+
+export type EngineInput = EwmaInput | BaselineInput;
+
+/** One forecast as a worker gets it: plain data, recorded verbatim, so that a replay needs neither state nor network. */
+export interface ForecastTask {
+  readonly request: ForecastRequest;
+  /** Prepared inputs in route order; the first engine whose simulation succeeds answers. Never empty. */
+  readonly inputs: readonly EngineInput[];
+}
+
+export interface ForecastResult {
+  readonly engine: EngineName;
+  readonly engineVersion: number;
+  /** JSON text of `[start_timestamp, time_increment, path_1, …, path_n]`. */
+  readonly simulationOutput: Uint8Array<ArrayBuffer>;
+  /** Hex SHA-256 of simulationOutput. */
+  readonly digest: string;
+  /** CRC-32 of each path's JSON text (brackets included), so that a replay can name the paths that differ. */
+  readonly pathChecksums: Uint32Array;
+  /** Engines that failed while simulating (those that handed over in `prepare` are not here). */
+  readonly handOvers: readonly HandOver[];
+  readonly simulateMs: number;
+  readonly encodeMs: number;
+}
