@@ -1,0 +1,143 @@
+import type { AssetSymbol, SourceName } from "../market/assets.ts";
+import { FIVE_MINUTE_STEP_SECONDS, MINUTE_STEP_SECONDS, type Candle } from "../market/candle.ts";
+import { unixSeconds } from "../units.ts";
+import { EMPTY_MOMENT, updateMoment } from "./ewma.ts";
+import { addMinute } from "./resample.ts";
+import { VOLATILITY_STATE_SCHEMA, newestCandle, type CandleColumns, type VolatilityState } from "./state.ts";
+
+export interface HalfLives {
+  readonly halfLifeMinuteSeconds: number;
+  readonly halfLifeFiveMinuteSeconds: number;
+}
+
+export interface AdvanceOptions {
+  /** Who published these candles. */
+  readonly source: SourceName;
+  /** A longer gap restarts the warm-up. */
+  readonly warmupSeconds: number;
+  /** Candles this much older than the newest one are dropped. */
+  readonly retentionSeconds: number;
+}
+
+/**
+ * A log return beyond this between two neighbouring candles (-39 %, +65 %) is no return but another level: a source
+ * that quotes other units, a split, a bad print. It would sit in the variance for many half-lives.
+ */
+const MAX_LOG_RETURN = 0.5;
+
+/** Everything of a state but its candles. */
+type Recursion = Omit<VolatilityState, "candles">;
+
+/** A state before its first candle; `advance` begins it, and a store saves it only from then on. */
+export function startState(start: { asset: AssetSymbol; source: SourceName } & HalfLives): VolatilityState {
+  const none = new Float64Array();
+  return {
+    schema: VOLATILITY_STATE_SCHEMA,
+    asset: start.asset,
+    source: start.source,
+    warmFrom: unixSeconds(0),
+    candleCount: 0,
+    gapCount: 0,
+    sigma2Minute: EMPTY_MOMENT,
+    sigma2FiveMinute: EMPTY_MOMENT,
+    halfLifeMinuteSeconds: start.halfLifeMinuteSeconds,
+    halfLifeFiveMinuteSeconds: start.halfLifeFiveMinuteSeconds,
+    openBucket: null,
+    lastFiveMinute: null,
+    candles: { openTime: none, open: none, high: none, low: none, close: none, volume: none },
+  };
+}
+
+/**
+ * The state after these candles, and a function of nothing else: `advance(s, [...a, ...b])` equals
+ * `advance(advance(s, a), b)` to the last bit, also with the state saved and loaded in between. Candles at or before
+ * the newest known one are ignored. A gap longer than the warm-up, and a jump to another price level, restart: the
+ * candle after it is then the first of the state (`warmFrom`).
+ */
+export function advance(state: VolatilityState, candles: readonly Candle[], options: AdvanceOptions): VolatilityState {
+  const { candles: columns, ...start } = state;
+  let recursion: Recursion = start;
+  let newest = newestCandle(state);
+  let known = columns;
+  let added: Candle[] = [];
+  for (const candle of candles) {
+    if (newest !== null && candle.openTime <= newest.openTime) continue;
+    if (newest === null || isRestart(newest, candle, options.warmupSeconds)) {
+      const { candles: none, ...fresh } = startState({ ...state, source: options.source });
+      recursion = withCandle({ ...fresh, warmFrom: candle.openTime }, null, candle);
+      known = none;
+      added = [];
+    } else {
+      recursion = withCandle(recursion, newest, candle);
+    }
+    newest = { openTime: candle.openTime, close: candle.close };
+    added.push(candle);
+  }
+  if (newest === null || added.length === 0) return state;
+  const oldest = newest.openTime - options.retentionSeconds;
+  return { ...recursion, source: options.source, candles: appendCandles(known, added, oldest) };
+}
+
+function isRestart(newest: { openTime: number; close: number }, candle: Candle, warmupSeconds: number): boolean {
+  return (
+    candle.openTime - newest.openTime > warmupSeconds ||
+    Math.abs(Math.log(candle.close / newest.close)) > MAX_LOG_RETURN
+  );
+}
+
+function withCandle(
+  before: Recursion,
+  previous: { openTime: number; close: number } | null,
+  candle: Candle,
+): Recursion {
+  const counted = { ...before, candleCount: before.candleCount + 1 };
+  if (previous === null) return withFiveMinutes(counted, candle);
+  const steps = (candle.openTime - previous.openTime) / MINUTE_STEP_SECONDS;
+  const sigma2Minute = updateMoment(before.sigma2Minute, {
+    logReturn: Math.log(candle.close / previous.close),
+    steps,
+    stepSeconds: MINUTE_STEP_SECONDS,
+    halfLifeSeconds: before.halfLifeMinuteSeconds,
+  });
+  return withFiveMinutes({ ...counted, gapCount: before.gapCount + (steps > 1 ? 1 : 0), sigma2Minute }, candle);
+}
+
+function withFiveMinutes(before: Recursion, candle: Candle): Recursion {
+  const { completed, open } = addMinute(before.openBucket, candle);
+  let { sigma2FiveMinute, lastFiveMinute } = before;
+  for (const bar of completed) {
+    if (lastFiveMinute !== null) {
+      sigma2FiveMinute = updateMoment(sigma2FiveMinute, {
+        logReturn: Math.log(bar.close / lastFiveMinute.close),
+        steps: (bar.openTime - lastFiveMinute.openTime) / FIVE_MINUTE_STEP_SECONDS,
+        stepSeconds: FIVE_MINUTE_STEP_SECONDS,
+        halfLifeSeconds: before.halfLifeFiveMinuteSeconds,
+      });
+    }
+    lastFiveMinute = { openTime: bar.openTime, close: bar.close };
+  }
+  return { ...before, openBucket: open, sigma2FiveMinute, lastFiveMinute };
+}
+
+/** `known` and then `added`, without what opened at or before `oldest` (seconds). */
+function appendCandles(known: CandleColumns, added: readonly Candle[], oldest: number): CandleColumns {
+  const from = known.openTime.findIndex((openTime) => openTime > oldest);
+  const keptKnown = from < 0 ? 0 : known.openTime.length - from;
+  const keptAdded = added.filter((candle) => candle.openTime > oldest);
+  const join = (column: keyof CandleColumns): Float64Array => {
+    const joined = new Float64Array(keptKnown + keptAdded.length);
+    if (keptKnown > 0) joined.set(known[column].subarray(from));
+    keptAdded.forEach((candle, index) => {
+      joined[keptKnown + index] = candle[column] ?? NaN;
+    });
+    return joined;
+  };
+  return {
+    openTime: join("openTime"),
+    open: join("open"),
+    high: join("high"),
+    low: join("low"),
+    close: join("close"),
+    volume: join("volume"),
+  };
+}
