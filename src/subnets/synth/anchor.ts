@@ -1,0 +1,133 @@
+import type { Clock } from "../../clock.ts";
+import type { AnchorPrice, StateSnapshot } from "../../engines/engine.ts";
+import { describeError, OperationalError } from "../../errors.ts";
+import type { Quote } from "../../feeds/feed.ts";
+import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
+import { MINUTE_STEP_SECONDS } from "../../market/candle.ts";
+import type { UnixMillis } from "../../units.ts";
+import { newestCandle } from "../../volatility/state.ts";
+
+/** The part of the market feed an anchor needs. `lastClose`: a fresh close that each source's price is held against. */
+export interface PriceFeed {
+  price(asset: AssetSymbol, signal?: AbortSignal, lastClose?: number): Promise<Quote>;
+}
+
+export interface Anchor {
+  readonly anchor: AnchorPrice;
+  /** Why the price is not a live one. */
+  readonly failure: { readonly code: string; readonly message: string } | null;
+}
+
+export interface AnchorOptions {
+  readonly snapshot: StateSnapshot;
+  /** Longest wait for a live price, in wall-clock milliseconds. */
+  readonly timeoutMs: number;
+}
+
+export interface Anchors {
+  /** Never rejects and never waits longer than it was told. */
+  find(asset: AssetSymbol, options: AnchorOptions): Promise<Anchor>;
+}
+
+/** A known price and when it held: the newest candle's close holds at the end of its minute. */
+interface Known {
+  readonly price: number;
+  readonly source: AnchorPrice["source"];
+  readonly atMs: number;
+}
+
+/** An older close neither stands for the price now nor bounds how far it may have moved. */
+const FRESH_CLOSE_SECONDS = 600;
+
+function lastClose(snapshot: StateSnapshot): Known | null {
+  if (snapshot.status !== "ok" && snapshot.status !== "stale") return null;
+  const newest = newestCandle(snapshot.state);
+  if (newest === null) return null;
+  return { price: newest.close, source: "last_close", atMs: (newest.openTime + MINUTE_STEP_SECONDS) * 1000 };
+}
+
+/**
+ * The price that paths start from: live; else the last close of a fresh state; else the newer of the state's last close
+ * and the last live price this process saw; else the asset table's rough level.
+ */
+export function createAnchors(deps: {
+  readonly feed: PriceFeed;
+  /** The market clock, by which prices age. */
+  readonly clock: Clock;
+  /** The wall clock, by which validators wait. */
+  readonly wallClock: Clock;
+  /** Longest time of one fetch. */
+  readonly priceTimeoutMs: number;
+}): Anchors {
+  const seen = new Map<AssetSymbol, Known>();
+  const fetches = new Map<AssetSymbol, Promise<Quote>>();
+
+  async function fetchPrice(asset: AssetSymbol, reference: number | undefined): Promise<Quote> {
+    const quote = await deps.feed.price(asset, AbortSignal.timeout(deps.priceTimeoutMs), reference);
+    if (!(quote.price > 0 && Number.isFinite(quote.price))) {
+      throw new OperationalError("feed/bad_price", `expected a positive price, was ${quote.price}`);
+    }
+    seen.set(asset, { price: quote.price, source: quote.source, atMs: quote.asOfMs });
+    return quote;
+  }
+
+  /** Prompts come in bursts with one start time: those for one asset share one fetch. */
+  function sharedFetch(asset: AssetSymbol, reference: number | undefined): Promise<Quote> {
+    const running = fetches.get(asset);
+    if (running !== undefined) return running;
+    const limit = { clock: deps.wallClock, timeoutMs: deps.priceTimeoutMs };
+    const fetch = withinTime(fetchPrice(asset, reference), limit).finally(() => fetches.delete(asset));
+    fetches.set(asset, fetch);
+    return fetch;
+  }
+
+  function aged(known: Known): AnchorPrice {
+    const ageSeconds = Math.max(0, deps.clock.nowMs() - known.atMs) / 1000;
+    return { price: known.price, source: known.source, ageSeconds };
+  }
+
+  function fallback(asset: AssetSymbol, close: Known | null, isFresh: boolean): AnchorPrice {
+    if (close !== null && isFresh) return aged(close);
+    const known = [close, seen.get(asset) ?? null].filter((one) => one !== null).sort((a, b) => b.atMs - a.atMs)[0];
+    if (known !== undefined) return aged(known);
+    return { price: ASSETS[asset].referencePrice, source: "reference", ageSeconds: null };
+  }
+
+  return {
+    find: async (asset, { snapshot, timeoutMs }) => {
+      const close = lastClose(snapshot);
+      const isFresh = snapshot.status === "ok" && snapshot.ageSeconds <= FRESH_CLOSE_SECONDS;
+      const reference = isFresh ? close?.price : undefined;
+      try {
+        const quote = await withinTime(sharedFetch(asset, reference), { clock: deps.wallClock, timeoutMs });
+        return { anchor: aged({ price: quote.price, source: quote.source, atMs: quote.asOfMs }), failure: null };
+      } catch (error) {
+        const code = error instanceof OperationalError ? error.code : "feed/failed";
+        return { anchor: fallback(asset, close, isFresh), failure: { code, message: describeError(error) } };
+      }
+    },
+  };
+}
+
+async function withinTime<T>(work: Promise<T>, limit: { clock: Clock; timeoutMs: number }): Promise<T> {
+  const settled = new AbortController();
+  const late = limit.clock.sleep(limit.timeoutMs, settled.signal).then(() => {
+    throw new OperationalError("feed/timeout", `no price within ${Math.round(limit.timeoutMs)} ms`);
+  });
+  // Aborting the timer rejects it when nobody listens any more.
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/** Wall-clock milliseconds that may be spent on a price when an answer is due at `deadlineMs`. */
+export function anchorBudgetMs(options: { nowMs: UnixMillis; deadlineMs: UnixMillis; priceTimeoutMs: number }): number {
+  const leftMs = options.deadlineMs - options.nowMs;
+  return Math.max(0, Math.min(options.priceTimeoutMs, leftMs * ANCHOR_SHARE));
+}
+
+/** Of the time before the deadline, what a price may take: a late answer scores like none. */
+const ANCHOR_SHARE = 0.3;

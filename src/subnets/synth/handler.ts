@@ -1,0 +1,134 @@
+import type { Answer, CallContext, SynapseService } from "../../axon/synapse-service.ts";
+import { systemClock, type Clock } from "../../clock.ts";
+import type { Config } from "../../config/schema.ts";
+import type { ForecastRequest, HandOver, StateSnapshot } from "../../engines/engine.ts";
+import type { SimulationPool } from "../../engines/pool.ts";
+import { planForecast, type Engines, type ForecastPlan } from "../../engines/route.ts";
+import type { ForecastResult } from "../../engines/task.ts";
+import { describeError, OperationalError } from "../../errors.ts";
+import type { Logger } from "../../log.ts";
+import type { AssetSymbol } from "../../market/assets.ts";
+import { millisToSeconds, type Hotkey, type UnixSeconds } from "../../units.ts";
+import { anchorBudgetMs, createAnchors, type Anchor, type PriceFeed } from "./anchor.ts";
+import type { SimulationEvidence } from "./evidence.ts";
+import { createFallbackLedger } from "./fallbacks.ts";
+import { INPUT_FIELD, OUTPUT_FIELD, parseSimulation, SIMULATION_SYNAPSE } from "./simulation.ts";
+
+/** What the stores know about an asset right now; never throws. */
+export interface SnapshotReader {
+  snapshot(asset: AssetSymbol, nowSeconds: UnixSeconds): StateSnapshot;
+}
+
+export interface SimulationServiceDeps {
+  /** Our own hotkey: part of every seed, so that two miners draw different paths. */
+  readonly hotkey: Hotkey;
+  readonly reader: SnapshotReader;
+  readonly feed: PriceFeed;
+  readonly pool: Pick<SimulationPool, "simulate">;
+  readonly engines: Engines;
+  /** The market clock. */
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config: { readonly feeds: Pick<Config["feeds"], "priceTimeoutMs"> };
+  /** The wall clock of deadlines. */
+  readonly wallClock?: Clock;
+}
+
+export interface SimulationServiceStats {
+  readonly answered: number;
+  /** Fallbacks by `<asset>/<engine or anchor>/<code>`. */
+  readonly fallbacks: Readonly<Record<string, number>>;
+}
+
+export interface SimulationService extends SynapseService<ForecastRequest> {
+  stats(): SimulationServiceStats;
+}
+
+/** An engine without a model is how the route stands, not an event. */
+const EXPECTED_CODES: ReadonlySet<string> = new Set(["model/not_installed"]);
+
+/** The Synth subnet's synapse: a prompt in, simulated paths out. */
+export function createSimulationService(deps: SimulationServiceDeps): SimulationService {
+  const { logger, pool, reader } = deps;
+  const wallClock = deps.wallClock ?? systemClock;
+  const priceTimeoutMs = deps.config.feeds.priceTimeoutMs;
+  const anchors = createAnchors({ feed: deps.feed, clock: deps.clock, wallClock, priceTimeoutMs });
+  const ledger = createFallbackLedger({ clock: wallClock, logger, expectedCodes: EXPECTED_CODES });
+  let answered = 0;
+
+  async function findAnchor(
+    request: ForecastRequest,
+    volatility: StateSnapshot,
+    context: CallContext,
+  ): Promise<Anchor> {
+    const timeoutMs = anchorBudgetMs({ nowMs: wallClock.nowMs(), deadlineMs: context.deadlineMs, priceTimeoutMs });
+    const found = await anchors.find(request.asset, { snapshot: volatility, timeoutMs });
+    if (found.failure !== null) ledger.note(request.asset, "anchor", { ...found.failure, ...found.anchor });
+    return found;
+  }
+
+  function noteHandOvers(asset: AssetSymbol, handOvers: readonly HandOver[]): void {
+    for (const { engine, code, message } of handOvers) ledger.note(asset, engine, { code, message });
+  }
+
+  async function run(request: ForecastRequest, context: CallContext): Promise<Answer> {
+    const { asset } = request;
+    const volatility = reader.snapshot(asset, millisToSeconds(deps.clock.nowMs()));
+    const found = await findAnchor(request, volatility, context);
+    const plan = planForecast(request, { asset, volatility, anchor: found.anchor }, deps.engines);
+    noteHandOvers(asset, plan.handOvers);
+    try {
+      const result = await pool.simulate(plan.task, { signal: context.signal, deadlineMs: context.deadlineMs });
+      noteHandOvers(asset, result.handOvers);
+      answered++;
+      const evidence = evidenceOf({ plan, result, found, volatility });
+      return { ok: true, fields: { [OUTPUT_FIELD]: result.simulationOutput }, evidence };
+    } catch (error) {
+      // The client has gone: nobody reads the answer, and nothing of ours failed.
+      if (context.signal.aborted)
+        return { ok: false, status: 503, code: "simulation/aborted", message: "Request aborted" };
+      const code = error instanceof OperationalError ? error.code : "simulation/failed";
+      logger.error({ asset, code, reason: describeError(error) }, "No engine answered");
+      return { ok: false, status: 500, code, message: "No engine could answer" };
+    }
+  }
+
+  return {
+    name: SIMULATION_SYNAPSE,
+    requiredHashFields: [],
+    responseFields: [INPUT_FIELD, OUTPUT_FIELD],
+    accept: (body) => {
+      const parsed = parseSimulation(body[INPUT_FIELD], deps.hotkey);
+      if (!parsed.ok) return { ok: false, status: 400, code: parsed.code, message: parsed.message };
+      const { request } = parsed;
+      const prices = request.numSimulations * (request.horizonSeconds / request.stepSeconds + 1);
+      return { ok: true, work: request, cost: prices };
+    },
+    run,
+    stats: () => ({ answered, fallbacks: ledger.counts() }),
+  };
+}
+
+function evidenceOf(parts: {
+  plan: ForecastPlan;
+  result: ForecastResult;
+  found: Anchor;
+  volatility: StateSnapshot;
+}): SimulationEvidence {
+  const { plan, result, found, volatility } = parts;
+  const known = volatility.status === "ok" || volatility.status === "stale" ? volatility : null;
+  const { identity = null, ageSeconds = null } = known ?? {};
+  return {
+    task: { request: plan.task.request, inputs: [...plan.task.inputs] },
+    engine: result.engine,
+    engineVersion: result.engineVersion,
+    handOvers: [...plan.handOvers, ...result.handOvers],
+    anchor: found.anchor,
+    anchorFailure: found.failure,
+    state: { status: volatility.status, identity, ageSeconds },
+    pathChecksums: Array.from(result.pathChecksums),
+    simulateMs: result.simulateMs,
+    encodeMs: result.encodeMs,
+    digest: result.digest,
+  };
+}
