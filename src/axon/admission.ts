@@ -1,0 +1,158 @@
+import {
+  btauthMessage,
+  BTAUTH_AHEAD_NS,
+  BTAUTH_BACK_NS,
+  refuseBtauth,
+  type BtauthHeaders,
+} from "../bittensor/btauth.ts";
+import { parseSignature } from "../bittensor/signature.ts";
+import { requestMessage } from "../bittensor/signed-message.ts";
+import { publicKeyOf } from "../bittensor/ss58.ts";
+import type { SynapseHeaders } from "../bittensor/synapse-headers.ts";
+import type { Metagraph } from "../chain/metagraph.ts";
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config/schema.ts";
+import { hotkey, millisToNanos, type Hotkey } from "../units.ts";
+import type { NonceBook, NonceClaim, NonceRefusal } from "./nonces.ts";
+import { notVerified, refuse, type Refusal } from "./refusal.ts";
+import type { SignaturePool } from "./signatures.ts";
+import type { Slots } from "./slots.ts";
+import type { Sender } from "./synapse-service.ts";
+
+/** How old a nonce may be at the first sight of its pair, beyond the request's own timeout. */
+export const NONCE_SLACK_SECONDS = 4;
+
+export interface Gate {
+  readonly ownHotkey: Hotkey;
+  readonly blacklist: Config["blacklist"];
+  readonly maxTimeoutSeconds: number;
+  readonly nonceFutureSeconds: number;
+  readonly metagraph: Metagraph;
+  readonly nonces: NonceBook;
+  readonly signatures: SignaturePool;
+  readonly verificationSlots: Slots;
+  readonly clock: Clock;
+}
+
+export type Admitted = { readonly ok: true; readonly sender: Sender } | Refusal;
+
+/** Checks of a synapse request that need neither its body nor a signature check, cheapest first. */
+export function screenSynapse(gate: Gate, headers: SynapseHeaders): Admitted {
+  const { hotkey: claimed, signature, nonce, uuid } = headers.dendrite;
+  if (claimed === undefined) return blacklisted("missing_hotkey", "Missing dendrite or hotkey");
+  if (signature === undefined) return blacklisted("missing_signature", "Missing signature");
+  const known = screenHotkey(gate, claimed);
+  if (!known.ok) return known;
+  const receiver = headers.axon.hotkey;
+  if (receiver !== undefined && receiver !== gate.ownHotkey) {
+    return notVerified("wrong_receiver", `Wrong receiver: this axon is ${gate.ownHotkey}`);
+  }
+  if (nonce === undefined) return notVerified("missing_nonce", "Missing Nonce");
+  if (uuid === undefined) return notVerified("missing_uuid", "Missing uuid");
+  const refused = gate.nonces.check(synapseClaim(gate, headers));
+  return refused === undefined ? known : staleNonce(refused);
+}
+
+/** The signature of a screened request; remembers its nonce once it proved valid. */
+export async function verifySynapse(gate: Gate, headers: SynapseHeaders, ip: string): Promise<Refusal | undefined> {
+  const { hotkey: address = "", nonce = 0n, uuid = "", signature: text = "" } = headers.dendrite;
+  const signature = parseSignature(text);
+  if (signature === undefined) return signatureMismatch();
+  const message = requestMessage({
+    nonce,
+    dendriteHotkey: address,
+    axonHotkey: gate.ownHotkey,
+    uuid,
+    computedBodyHash: headers.computedBodyHash,
+  });
+  const release = gate.verificationSlots.take(ip);
+  if (release === undefined) return tooManyVerifications();
+  try {
+    if (!(await gate.signatures.verify({ scheme: "sr25519", address, message, signature }))) return signatureMismatch();
+  } finally {
+    release();
+  }
+  const refused = gate.nonces.claim(synapseClaim(gate, headers));
+  return refused === undefined ? undefined : staleNonce(refused);
+}
+
+export function screenBtauth(gate: Gate, headers: BtauthHeaders): Admitted {
+  const known = screenHotkey(gate, headers.sender);
+  if (!known.ok) return known;
+  const why = refuseBtauth(headers, { ownHotkey: gate.ownHotkey, nowNs: millisToNanos(gate.clock.nowMs()) });
+  return why === undefined ? known : notVerified("btauth", why);
+}
+
+/** `btauth/1` signs the raw body, so this follows its reading; the caller holds a verification slot meanwhile. */
+export async function verifyBtauth(
+  gate: Gate,
+  headers: BtauthHeaders,
+  request: { method: string; target: string; bodySha256: string },
+): Promise<Refusal | undefined> {
+  const { scheme, sender, signature } = headers;
+  const message = btauthMessage({ ...headers, ...request });
+  if (!(await gate.signatures.verify({ scheme, address: sender, message, signature }))) return signatureMismatch();
+  const nowNs = millisToNanos(gate.clock.nowMs());
+  const refused = gate.nonces.claim({
+    key: `btauth:${sender}:${headers.nonce.toString()}`,
+    nonce: headers.nonce,
+    notBeforeNs: nowNs - BTAUTH_BACK_NS - 1n,
+    notAfterNs: nowNs + BTAUTH_AHEAD_NS,
+  });
+  return refused === undefined ? undefined : staleNonce(refused);
+}
+
+/** The subnet's blacklist, its order and its words. */
+function screenHotkey(gate: Gate, claimed: string): Admitted {
+  const { blacklist, metagraph } = gate;
+  const neuron = metagraph.neuron(claimed);
+  if (neuron === undefined) {
+    const welcome = (metagraph.open || blacklist.allowNonRegistered) && publicKeyOf(claimed) !== undefined;
+    if (!welcome) return blacklisted("unrecognized_hotkey", "Unrecognized hotkey");
+    return { ok: true, sender: { hotkey: hotkey(claimed), stake: 0 } };
+  }
+  if (neuron.stake < blacklist.validatorMinStake) return blacklisted("low_stake", "Stake below minimum threshold");
+  if (blacklist.forceValidatorPermit && !neuron.validatorPermit)
+    return blacklisted("no_permit", "Non-validator hotkey");
+  return { ok: true, sender: { hotkey: neuron.hotkey, stake: neuron.stake } };
+}
+
+function synapseClaim(gate: Gate, headers: SynapseHeaders): NonceClaim {
+  const { hotkey: address = "", nonce = 0n, uuid = "" } = headers.dendrite;
+  const nowNs = millisToNanos(gate.clock.nowMs());
+  const timeoutSeconds = Math.min(headers.timeoutSeconds, gate.maxTimeoutSeconds);
+  return {
+    key: `${address}:${uuid}`,
+    nonce,
+    notBeforeNs: nowNs - secondsToNanos(NONCE_SLACK_SECONDS + timeoutSeconds),
+    notAfterNs: nowNs + secondsToNanos(gate.nonceFutureSeconds),
+  };
+}
+
+function secondsToNanos(seconds: number): bigint {
+  return BigInt(Math.round(seconds * 1e6)) * 1000n;
+}
+
+function blacklisted(code: string, reason: string): Refusal {
+  return refuse(403, code, `Forbidden. Key is blacklisted: ${reason}.`);
+}
+
+function staleNonce(refused: NonceRefusal): Refusal {
+  switch (refused) {
+    case "too old":
+      return notVerified("nonce_old", "Nonce is too old");
+    case "a newer one was last processed":
+      return notVerified("nonce_replayed", "Nonce is too old, a newer one was last processed");
+    case "too far in the future":
+      return notVerified("nonce_future", "Nonce is too far in the future");
+  }
+}
+
+function signatureMismatch(): Refusal {
+  return notVerified("signature", "Signature mismatch");
+}
+
+export function tooManyVerifications(): Refusal {
+  const message = "Too many signature checks in flight, try again";
+  return { ...refuse(429, "too_many_verifications", message), retryAfterSeconds: 1 };
+}

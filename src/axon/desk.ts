@@ -1,0 +1,199 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../log.ts";
+import { handleCall, refuseEarly, type AbortReason, type AxonContext, type Call } from "./call.ts";
+import { refuse, type Refusal } from "./refusal.ts";
+import { send } from "./response.ts";
+import { normaliseIp } from "./sender-address.ts";
+import type { Exchange, SynapseService } from "./synapse-service.ts";
+
+/** A client that takes longer than this to read its answer loses it. */
+const READ_TIMEOUT_MS = 30_000;
+/** How long requests that a shutdown aborts have to say 503. */
+const ABORT_GRACE_MS = 500;
+
+export interface DeskOptions {
+  readonly context: AxonContext;
+  readonly services: readonly SynapseService[];
+  readonly allowed: (ip: string) => boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onExchange: (exchange: Exchange) => void;
+}
+
+export interface Counts {
+  readonly answered: number;
+  readonly refused: Readonly<Record<string, number>>;
+  readonly refusedByStatus: Readonly<Record<string, number>>;
+}
+
+/** Where requests come in and leave. */
+export interface Desk {
+  readonly app: Express;
+  inFlight(): number;
+  counts(): Counts;
+  /** Stops the server: no new requests, `graceMs` for those in flight, then aborts and closes every connection. */
+  drain(server: Server, graceMs: number): Promise<void>;
+}
+
+/** A call before its route is known. */
+type Arrival = Omit<Call, "service">;
+
+export function createDesk(options: DeskOptions): Desk {
+  const { context, allowed, clock, logger, onExchange } = options;
+  const open = createOpenCalls();
+  const counter = createCounter();
+  let closing = false;
+
+  const turnAway = (call: Arrival, name: string, refusal: Refusal): void => {
+    counter.count(refusal.code, refusal.status);
+    const outgoing = refuseEarly(context, call, name, refusal);
+    send(call.response, outgoing, { close: closing || refusal.closes === true });
+  };
+  const serve = async (call: Call): Promise<void> => {
+    const settled = await handleCall(context, call);
+    const { outgoing, code, exchange } = settled;
+    counter.count(code, outgoing.status);
+    logger.debug({ synapse: call.service.name, ip: call.ip, status: outgoing.status, code }, "Request settled");
+    if (!call.response.destroyed) {
+      await deliver(call, () => {
+        send(call.response, outgoing, { close: closing || settled.closes });
+      });
+    }
+    if (exchange !== undefined) onExchange(exchange());
+  };
+  const guard: RequestHandler = (request, response, next) => {
+    const call = open.begin(request, response, clock);
+    response.locals["call"] = call;
+    if (!allowed(call.ip)) turnAway(call, "", refuse(403, "address", "Forbidden. Sender address is not allowed."));
+    else if (closing) turnAway(call, "", refuse(503, "shutdown", "The axon is shutting down"));
+    else next();
+  };
+  // Express tells error handlers by their four parameters.
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars
+  const failed: ErrorRequestHandler = (error: unknown, request, response, _next) => {
+    logger.error({ path: request.path.slice(0, 128), err: error }, "Request failed with an internal error");
+    if (response.headersSent || response.destroyed) response.destroy();
+    else turnAway(arrival(response), "", refuse(500, "internal", "Internal error"));
+  };
+
+  const app = express().disable("x-powered-by").disable("etag").set("query parser", false);
+  app.enable("case sensitive routing").enable("strict routing");
+  app.use(guard);
+  for (const service of options.services) {
+    app.all(`/${service.name}`, async (request, response) => {
+      if (request.method === "POST" || request.method === "GET") await serve({ ...arrival(response), service });
+      else turnAway(arrival(response), service.name, refuse(405, "method", "Use POST"));
+    });
+  }
+  app.use((request, response) => {
+    const message = `Synapse name '${request.path.slice(1, 65)}' not found`;
+    turnAway(arrival(response), "", refuse(404, "unknown_synapse", message));
+  });
+  app.use(failed);
+
+  return {
+    app,
+    inFlight: () => open.size(),
+    counts: () => counter.counts(),
+    drain: async (server, graceMs) => {
+      closing = true;
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      });
+      server.closeIdleConnections();
+      await open.settle(graceMs, clock);
+      if (open.size() > 0) logger.warn({ inFlight: open.size() }, "Requests were cut off at shutdown");
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function arrival(response: Response): Arrival {
+  return response.locals["call"] as Arrival;
+}
+
+interface OpenCalls {
+  begin(request: IncomingMessage, response: ServerResponse, clock: Clock): Arrival;
+  size(): number;
+  /** Waits for the open calls, aborting them after `graceMs`. */
+  settle(graceMs: number, clock: Clock): Promise<void>;
+}
+
+function createOpenCalls(): OpenCalls {
+  const open = new Set<Arrival>();
+  const empty = Promise.withResolvers<undefined>();
+  let settling = false;
+  const checkEmpty = (): void => {
+    if (settling && open.size === 0) empty.resolve(undefined);
+  };
+  return {
+    begin: (request, response, clock) => {
+      const ip = normaliseIp(request.socket.remoteAddress ?? "") ?? "";
+      const call = { request, response, ip, receivedAtMs: clock.nowMs(), abort: new AbortController() };
+      open.add(call);
+      response.once("close", () => {
+        if (!response.writableFinished) call.abort.abort("client" satisfies AbortReason);
+        open.delete(call);
+        checkEmpty();
+      });
+      return call;
+    },
+    size: () => open.size,
+    settle: async (graceMs, clock) => {
+      settling = true;
+      checkEmpty();
+      const stop = new AbortController();
+      const timer = (ms: number): Promise<void> => clock.sleep(ms, stop.signal).catch(() => undefined);
+      await Promise.race([empty.promise, timer(graceMs)]);
+      for (const call of open) call.abort.abort("shutdown" satisfies AbortReason);
+      await Promise.race([empty.promise, timer(ABORT_GRACE_MS)]);
+      stop.abort();
+    },
+  };
+}
+
+interface Counter {
+  count(code: string, status: number): void;
+  counts(): Counts;
+}
+
+function createCounter(): Counter {
+  const refused = new Map<string, number>();
+  const refusedByStatus = new Map<string, number>();
+  let answered = 0;
+  const increment = (map: Map<string, number>, key: string): void => {
+    map.set(key, (map.get(key) ?? 0) + 1);
+  };
+  return {
+    count: (code, status) => {
+      if (status === 200) {
+        answered += 1;
+        return;
+      }
+      increment(refused, code);
+      increment(refusedByStatus, String(status));
+    },
+    counts: () => ({
+      answered,
+      refused: Object.fromEntries(refused),
+      refusedByStatus: Object.fromEntries(refusedByStatus),
+    }),
+  };
+}
+
+/** Resolves when the response has left or its connection is gone, within READ_TIMEOUT_MS. */
+async function deliver(call: Call, write: () => void): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const tooSlow = setTimeout(() => call.request.socket.destroy(), READ_TIMEOUT_MS);
+  call.response.once("close", () => {
+    clearTimeout(tooSlow);
+    resolve(undefined);
+  });
+  write();
+  await promise;
+}

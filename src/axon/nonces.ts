@@ -1,0 +1,207 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Clock } from "../clock.ts";
+import { describeError, isErrno, OperationalError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { millisToNanos } from "../units.ts";
+
+/** One request's claim to be new. */
+export interface NonceClaim {
+  /** The pair that counts upwards (`hotkey:uuid`); a key that holds its nonce makes every pair single-use. */
+  readonly key: string;
+  /** Unix nanoseconds. */
+  readonly nonce: bigint;
+  /** At the first sight of the key, only nonces above this are new. */
+  readonly notBeforeNs: bigint;
+  readonly notAfterNs: bigint;
+}
+
+export type NonceRefusal = "too old" | "a newer one was last processed" | "too far in the future";
+
+export interface NonceBook {
+  /** Looks without remembering: for the cheap check before a signature is verified. */
+  check(claim: NonceClaim): NonceRefusal | undefined;
+  /** Checks and remembers in one step: of two equal claims exactly one succeeds. For verified senders only. */
+  claim(claim: NonceClaim): NonceRefusal | undefined;
+  size(): number;
+  close(): void;
+}
+
+const HEADER = "synth-nonces 1";
+/** Appended lines beyond twice the live ones before the journal is rewritten. */
+const COMPACTION_SLACK = 4096;
+
+/**
+ * The last accepted nonce of every pair, bounded by `maxNonces`. Forgetting a pair raises the floor to its nonce, below
+ * which no unseen pair is admitted, so that a forgotten nonce is never new again. Pairs older than `retentionSeconds`
+ * (the widest freshness window) are forgotten first: the window refuses their nonces by itself.
+ *
+ * The journal `file` has this as its only writer. Every claim is appended before it counts (it survives the process, not
+ * the power); a line cut short at the end was never answered and is dropped; any other damage makes the floor now.
+ * Throws OperationalError NONCE_JOURNAL if the journal cannot be written at the start.
+ */
+export function openNonceBook(options: {
+  file: string;
+  maxNonces: number;
+  retentionSeconds: number;
+  clock: Clock;
+  logger: Logger;
+}): NonceBook {
+  const { file, maxNonces, clock, logger } = options;
+  const nowNs = (): bigint => millisToNanos(clock.nowMs());
+  const retentionNs = BigInt(Math.ceil(options.retentionSeconds * 1000)) * 1_000_000n;
+  const loaded = loadJournal(file, nowNs(), logger);
+  const last = loaded.last;
+  let floor = loaded.floor;
+  shrink();
+  const journal = openJournal(file, () => ({ last, floor }), logger);
+
+  function refusal(claim: NonceClaim): NonceRefusal | undefined {
+    if (claim.nonce > claim.notAfterNs) return "too far in the future";
+    const previous = last.get(claim.key);
+    if (previous !== undefined) return claim.nonce > previous ? undefined : "a newer one was last processed";
+    return claim.nonce > claim.notBeforeNs && claim.nonce > floor ? undefined : "too old";
+  }
+
+  /** Forgets the expired pairs and, if that is not enough, the oldest eighth: sorting is paid once per eighth. */
+  function shrink(): void {
+    if (last.size <= maxNonces) return;
+    const keep = Math.floor(maxNonces * 0.875);
+    const oldestKept = nowNs() - retentionNs;
+    const byAge = [...last].sort((a, b) => (a[1] < b[1] ? -1 : 1));
+    for (const [key, nonce] of byAge) {
+      if (last.size <= keep && nonce >= oldestKept) break;
+      last.delete(key);
+      if (nonce > floor) floor = nonce;
+    }
+  }
+
+  return {
+    check: refusal,
+    claim: (claim) => {
+      const refused = refusal(claim);
+      if (refused !== undefined) return refused;
+      last.set(claim.key, claim.nonce);
+      shrink(); // the floor that this raises is rebuilt from the journal's lines, or written when they are rewritten
+      journal.append(claimLine(claim.key, claim.nonce));
+      return undefined;
+    },
+    size: () => last.size,
+    close: () => {
+      journal.close();
+    },
+  };
+}
+
+interface Journal {
+  append(line: string): void;
+  close(): void;
+}
+
+/** Starts with a rewrite, which also heals a torn tail; rewrites again when most lines are outdated or one failed. */
+function openJournal(file: string, live: () => Loaded, logger: Logger): Journal {
+  let appended = 0;
+  let damaged = false;
+  let journal: number;
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    journal = rewriteJournal(file, live());
+  } catch (error) {
+    throw new OperationalError("NONCE_JOURNAL", `Nonce journal ${file} cannot be written`, { cause: error });
+  }
+  return {
+    append: (line) => {
+      try {
+        if (damaged || appended > 2 * live().last.size + COMPACTION_SLACK) {
+          const previous = journal;
+          journal = rewriteJournal(file, live());
+          closeSync(previous);
+          appended = 0;
+        } else {
+          writeSync(journal, line);
+          appended += 1;
+        }
+        if (damaged) logger.info({ file }, "Nonce journal is whole again");
+        damaged = false;
+      } catch (error) {
+        // The nonce is refused again while this process lives; the next claim rewrites the journal whole.
+        if (!damaged) logger.warn({ file, reason: describeError(error) }, "Nonce journal cannot be written");
+        damaged = true;
+      }
+    },
+    close: () => {
+      closeSync(journal);
+    },
+  };
+}
+
+function claimLine(key: string, nonce: bigint): string {
+  return `${nonce.toString()} ${key}\n`;
+}
+
+function floorLine(floor: bigint): string {
+  return `${floor.toString()}\n`;
+}
+
+interface Loaded {
+  readonly last: Map<string, bigint>;
+  readonly floor: bigint;
+}
+
+function loadJournal(file: string, nowNs: bigint, logger: Logger): Loaded {
+  try {
+    return parseJournal(readFileSync(file, "latin1"));
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return { last: new Map(), floor: 0n };
+    logger.warn(
+      { file, reason: describeError(error) },
+      "Nonce journal is unreadable; refusing every nonce older than now, the damaged file is kept as .corrupt",
+    );
+    try {
+      renameSync(file, `${file}.corrupt`);
+    } catch {
+      // Kept for inspection only; the rewrite that follows reports what cannot be written.
+    }
+    return { last: new Map(), floor: nowNs };
+  }
+}
+
+/** Lines: the header, then `<nonce> <key>` for a claim or `<nonce>` for a raised floor. */
+function parseJournal(text: string): Loaded {
+  const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
+  if (lines.shift() !== HEADER) throw new Error(`expected the first line to be "${HEADER}"`);
+  lines.pop(); // after the last newline
+  const last = new Map<string, bigint>();
+  let floor = 0n;
+  for (const [index, line] of lines.entries()) {
+    const match = /^(\d{1,20})(?: ([\x21-\x7e]{1,256}))?$/.exec(line);
+    if (match === null) throw new Error(`line ${index + 2} is damaged`);
+    const nonce = BigInt(match[1]!);
+    if (match[2] === undefined) floor = nonce > floor ? nonce : floor;
+    else last.set(match[2], nonce);
+  }
+  return { last, floor };
+}
+
+/** Replaces the journal by the live pairs in one step; returns it open for appending. */
+function rewriteJournal(file: string, { last, floor }: Loaded): number {
+  const temporary = `${file}.tmp`;
+  const lines = [...last].map(([key, nonce]) => claimLine(key, nonce));
+  const descriptor = openSync(temporary, "w", 0o600);
+  try {
+    const content = Buffer.from(`${HEADER}\n${floorLine(floor)}${lines.join("")}`, "latin1");
+    for (let written = 0; written < content.length;) written += writeSync(descriptor, content, written);
+    fsyncSync(descriptor);
+    renameSync(temporary, file);
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+  const folder = openSync(dirname(file), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+  return descriptor;
+}

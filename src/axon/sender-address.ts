@@ -1,0 +1,55 @@
+import { isIP, SocketAddress } from "node:net";
+import type { Config } from "../config/schema.ts";
+import type { Metagraph, Neuron } from "../chain/metagraph.ts";
+import { OperationalError } from "../errors.ts";
+
+/** One spelling per address: IPv4-mapped IPv6 becomes IPv4, IPv6 its shortest form; undefined for any other text. */
+export function normaliseIp(text: string): string | undefined {
+  const address = text.split("%", 1)[0]!.trim();
+  const version = isIP(address);
+  if (version === 0) return undefined;
+  if (version === 4) return address;
+  const shortest = new SocketAddress({ address, family: "ipv6" }).address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(shortest);
+  return mapped?.[1] ?? shortest;
+}
+
+/**
+ * Whether an address (normalised) may ask at all. `axon.allowIps` is `any`, or a comma-separated list of addresses in
+ * which `metagraph` stands for the published IPs of the validators that the blacklist admits.
+ */
+export function createAddressFilter(
+  allowIps: string,
+  context: { metagraph: Metagraph; blacklist: Config["blacklist"] },
+): (ip: string) => boolean {
+  const entries = allowIps.split(",").map((entry) => entry.trim());
+  if (entries.includes("any")) return () => true;
+  const listed = new Set(entries.filter((entry) => entry !== "metagraph").map(listedIp));
+  if (!entries.includes("metagraph")) return (ip) => listed.has(ip);
+  let validators: readonly Neuron[] = [];
+  let published = new Set<string>();
+  return (ip) => {
+    const current = context.metagraph.validators();
+    if (current !== validators) {
+      validators = current;
+      published = publishedIps(current, context.blacklist.validatorMinStake);
+    }
+    return listed.has(ip) || published.has(ip);
+  };
+}
+
+function listedIp(entry: string): string {
+  const ip = normaliseIp(entry);
+  if (ip !== undefined) return ip;
+  throw new OperationalError(
+    "AXON_ALLOW_IPS",
+    `--axon.allow_ips: expected any, metagraph or IP addresses, found "${entry}"`,
+  );
+}
+
+function publishedIps(validators: readonly Neuron[], minStake: number): Set<string> {
+  const ips = validators
+    .filter(({ stake }) => stake >= minStake)
+    .map(({ ip }) => (ip === null ? undefined : normaliseIp(ip)));
+  return new Set(ips.filter((ip) => ip !== undefined));
+}

@@ -1,0 +1,188 @@
+import { randomUUID } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Metagraph } from "../chain/metagraph.ts";
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config/schema.ts";
+import { OperationalError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Keypair } from "../wallet/keypair.ts";
+import type { AxonContext } from "./call.ts";
+import { createDesk } from "./desk.ts";
+import { openNonceBook } from "./nonces.ts";
+import { pingService } from "./ping.ts";
+import { createWorkQueue } from "./priority-queue.ts";
+import { createAddressFilter, normaliseIp } from "./sender-address.ts";
+import { startSignaturePool } from "./signatures.ts";
+import { createSlots } from "./slots.ts";
+import type { Exchange, SynapseService } from "./synapse-service.ts";
+import { NONCE_SLACK_SECONDS, type Gate } from "./admission.ts";
+
+export interface AxonOptions {
+  readonly config: Config["axon"];
+  readonly blacklist: Config["blacklist"];
+  readonly keypair: Keypair;
+  readonly metagraph: Metagraph;
+  readonly services: readonly SynapseService[];
+  /** Wall clock. */
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Journal of accepted nonces, written by this axon alone. */
+  readonly nonceFile: string;
+  /** How many requests are worked on at the same time. */
+  readonly threads: number;
+  /** Called once per admitted request, after its response has left. */
+  readonly onExchange: (exchange: Exchange) => void;
+}
+
+export interface AxonStats {
+  readonly answered: number;
+  /** Refused requests by code. */
+  readonly refused: Readonly<Record<string, number>>;
+  readonly refusedByStatus: Readonly<Record<string, number>>;
+  readonly inFlight: number;
+  readonly queued: number;
+  readonly running: number;
+  readonly verifying: number;
+  readonly connections: number;
+  readonly nonces: number;
+  readonly millisPerCost: Readonly<Record<string, number>>;
+}
+
+export interface Axon {
+  readonly port: number;
+  readonly address: string;
+  readonly inFlight: number;
+  stats(): AxonStats;
+  /** Stops accepting, lets requests in flight finish for `graceMs`, then aborts them. Settles soon after. */
+  close(options: { graceMs: number }): Promise<void>;
+}
+
+const MAX_HEADER_BYTES = 16_384;
+const HEADERS_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_TIMEOUT_MS = 15_000;
+const MAX_REQUESTS_PER_SOCKET = 1_000;
+/** One thread verifies some 200 to 400 signatures a second; more would take cores from the simulations. */
+const SIGNATURE_THREADS = 1;
+
+/** Opens the axon. Throws OperationalError: AXON_LISTEN, AXON_ALLOW_IPS, NONCE_JOURNAL. */
+export async function startAxon(options: AxonOptions): Promise<Axon> {
+  const { config, clock, logger } = options;
+  const allowed = createAddressFilter(config.allowIps, options);
+  const gate = await openGate(options);
+  const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock });
+  const publicAddress = { ip: config.externalIp ?? config.ip, port: config.externalPort ?? config.port };
+  const context: AxonContext = { config, gate, queue, publicAddress, uuid: randomUUID() };
+  const services = [pingService, ...options.services];
+  const desk = createDesk({ context, services, allowed, clock, logger, onExchange: options.onExchange });
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, desk.app);
+  applyLimits(server, config);
+  server.on("checkContinue", desk.app); // the body is invited when the request is admitted
+  const connections = limitConnections(server, config.maxConnectionsPerIp);
+  try {
+    await listen(server, config);
+  } catch (error) {
+    await closeGate(gate);
+    throw error;
+  }
+  const { address, port } = server.address() as AddressInfo;
+  if (config.externalPort === null) publicAddress.port = port;
+  let closing: Promise<void> | undefined;
+  return {
+    port,
+    address,
+    get inFlight() {
+      return desk.inFlight();
+    },
+    stats: () => ({
+      ...desk.counts(),
+      inFlight: desk.inFlight(),
+      ...queue.stats(),
+      verifying: gate.verificationSlots.taken(),
+      connections: connections(),
+      nonces: gate.nonces.size(),
+    }),
+    close: ({ graceMs }) => (closing ??= desk.drain(server, graceMs).then(() => closeGate(gate))),
+  };
+}
+
+async function openGate(options: AxonOptions): Promise<Gate> {
+  const { config, keypair, clock, logger } = options;
+  const { maxTimeoutSeconds, nonceFutureSeconds, maxNonces, maxVerifications, maxVerificationsPerIp } = config;
+  const nonces = openNonceBook({
+    file: options.nonceFile,
+    maxNonces,
+    retentionSeconds: maxTimeoutSeconds + NONCE_SLACK_SECONDS,
+    clock,
+    logger,
+  });
+  return {
+    ownHotkey: keypair.address,
+    blacklist: options.blacklist,
+    maxTimeoutSeconds,
+    nonceFutureSeconds,
+    metagraph: options.metagraph,
+    nonces,
+    signatures: await startSignaturePool(keypair, SIGNATURE_THREADS),
+    verificationSlots: createSlots({ total: maxVerifications, perOwner: maxVerificationsPerIp }),
+    clock,
+  };
+}
+
+async function closeGate(gate: Gate): Promise<void> {
+  await gate.signatures.close(); // no verified request can reach the journal after this
+  gate.nonces.close();
+}
+
+function applyLimits(server: Server, config: Config["axon"]): void {
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  // Whatever we do not read ourselves (bodies of refused requests) is discarded until then, and cut there.
+  server.requestTimeout = HEADERS_TIMEOUT_MS + config.bodyTimeoutMs;
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
+  server.maxConnections = config.maxConnections;
+  server.on("clientError", answerClientError);
+}
+
+/** HTTP that Node could not parse never reaches the application. */
+function answerClientError(error: Error & { code?: string }, socket: Duplex): void {
+  const answered = "bytesWritten" in socket && Number(socket.bytesWritten) > 0;
+  if (!socket.writable || answered) {
+    socket.destroy();
+    return;
+  }
+  const [status, message] =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? ["431 Request Header Fields Too Large", `Headers are larger than ${MAX_HEADER_BYTES} bytes`]
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? ["408 Request Timeout", "The request did not arrive in time"]
+        : ["400 Bad Request", "Not a valid HTTP request"];
+  const body = JSON.stringify({ message });
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+/** Returns the number of open connections. */
+function limitConnections(server: Server, maxPerIp: number): () => number {
+  const places = createSlots({ total: Number.POSITIVE_INFINITY, perOwner: maxPerIp });
+  server.on("connection", (socket: Socket) => {
+    const release = places.take(normaliseIp(socket.remoteAddress ?? "") ?? "");
+    if (release === undefined) socket.destroy();
+    else socket.once("close", release);
+  });
+  return () => places.taken();
+}
+
+async function listen(server: Server, config: Config["axon"]): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  server.once("error", (error) => {
+    const message = `Cannot listen on ${config.ip}:${config.port}: choose another --axon.port or stop what holds it`;
+    reject(new OperationalError("AXON_LISTEN", message, { cause: error }));
+  });
+  server.listen(config.port, config.ip, () => {
+    resolve(undefined);
+  });
+  await promise;
+}

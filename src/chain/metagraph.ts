@@ -1,0 +1,134 @@
+import { readFileSync, statSync } from "node:fs";
+import { isIP } from "node:net";
+import { z } from "zod";
+import { publicKeyOf } from "../bittensor/ss58.ts";
+import type { Clock } from "../clock.ts";
+import { describeError, OperationalError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { hotkey, type Hotkey } from "../units.ts";
+
+export interface Neuron {
+  readonly hotkey: Hotkey;
+  readonly uid: number;
+  /** Metagraph S: alpha + tao * TaoWeight. */
+  readonly stake: number;
+  readonly validatorPermit: boolean;
+  /** Published axon address, if any. */
+  readonly ip: string | null;
+}
+
+/** Who is registered on the subnet. Lookups are synchronous: the admission makes one per request. */
+export interface Metagraph {
+  /** Open: hotkeys that it does not know are admitted all the same (demo only). */
+  readonly open: boolean;
+  neuron(hotkey: string): Neuron | undefined;
+  /** Neurons with a validator permit; the same array until the metagraph changes. */
+  validators(): readonly Neuron[];
+  /** Seconds since this was last known to be the current metagraph. */
+  ageSeconds(): number;
+}
+
+/** Admits every correctly signed request. */
+export function openMetagraph(): Metagraph {
+  return { open: true, neuron: () => undefined, validators: () => [], ageSeconds: () => 0 };
+}
+
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+const MAX_NEURONS = 65_536;
+
+const metagraphFileSchema = z.object({
+  neurons: z
+    .array(
+      z.object({
+        hotkey: z.string().refine((address) => publicKeyOf(address) !== undefined, "expected an ss58 address"),
+        uid: z.int().min(0).max(65_535),
+        stake: z.number().min(0),
+        validator_permit: z.boolean(),
+        ip: z
+          .string()
+          .refine((address) => isIP(address) !== 0, "expected an IP address")
+          .nullish(),
+      }),
+    )
+    .max(MAX_NEURONS),
+});
+
+interface Snapshot {
+  readonly byHotkey: ReadonlyMap<string, Neuron>;
+  readonly validators: readonly Neuron[];
+}
+
+/**
+ * `{"neurons":[{"hotkey","uid","stake","validator_permit","ip"}]}`, read again as soon as the file changes. A broken
+ * rewrite keeps the last good content and warns once. Throws OperationalError METAGRAPH_FILE if the first read fails.
+ */
+export function staticMetagraph(file: string, context: { clock: Clock; logger: Logger }): Metagraph {
+  const { clock, logger } = context;
+  let seen = fileVersion(file);
+  let snapshot = readSnapshot(file);
+  let currentAtMs = clock.nowMs();
+  let intact = true;
+
+  const refresh = (): Snapshot => {
+    // One stat per lookup is a few microseconds, and a removed validator is refused at once.
+    const version = fileVersion(file);
+    if (version !== seen) {
+      seen = version;
+      try {
+        snapshot = readSnapshot(file);
+        intact = true;
+        logger.info({ file, neurons: snapshot.byHotkey.size }, "Metagraph file reloaded");
+      } catch (error) {
+        intact = false;
+        logger.warn({ file, reason: describeError(error) }, "Metagraph file is unreadable; keeping the last good one");
+      }
+    }
+    if (intact) currentAtMs = clock.nowMs();
+    return snapshot;
+  };
+
+  return {
+    open: false,
+    neuron: (address) => refresh().byHotkey.get(address),
+    validators: () => refresh().validators,
+    ageSeconds: () => {
+      refresh();
+      return Math.max(0, (clock.nowMs() - currentAtMs) / 1000);
+    },
+  };
+}
+
+/** Changes with every rewrite; a constant while there is nothing to read. */
+function fileVersion(file: string): string {
+  try {
+    const { ino, size, mtimeNs } = statSync(file, { bigint: true });
+    return [ino, size, mtimeNs].join(":");
+  } catch {
+    return "unreadable";
+  }
+}
+
+function readSnapshot(file: string): Snapshot {
+  try {
+    if (statSync(file).size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`);
+    const content = metagraphFileSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
+    if (!content.success) throw new Error(z.prettifyError(content.error).slice(0, 2000));
+    const neurons = content.data.neurons.map((entry) => ({
+      hotkey: hotkey(entry.hotkey),
+      uid: entry.uid,
+      stake: entry.stake,
+      validatorPermit: entry.validator_permit,
+      ip: entry.ip ?? null,
+    }));
+    return {
+      byHotkey: new Map(neurons.map((neuron) => [neuron.hotkey, neuron])),
+      validators: neurons.filter((neuron) => neuron.validatorPermit),
+    };
+  } catch (error) {
+    throw new OperationalError(
+      "METAGRAPH_FILE",
+      `Metagraph file ${file}: expected {"neurons":[{"hotkey","uid","stake","validator_permit","ip"}]}`,
+      { cause: error, details: { file } },
+    );
+  }
+}
