@@ -1,0 +1,294 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, rm, stat, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import type { Exchange } from "../axon/synapse-service.ts";
+import type { Clock } from "../clock.ts";
+import { describeError, isErrno } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { SECONDS_PER_DAY } from "../units.ts";
+import {
+  MAX_RECORD_BYTES,
+  RECORDING_SCHEMA,
+  SEGMENT_HEADER_BYTES,
+  encodeFrame,
+  encodePayload,
+  encodeSegmentHeader,
+  frameBytes,
+} from "./recording-format.ts";
+import type { SoftwareIdentity } from "./recording-identity.ts";
+import { listSegments, segmentName } from "./recording-reader.ts";
+
+export interface RecordingLimits {
+  /** Of all segments in the folder together. */
+  readonly maxBytes: number;
+  readonly maxAgeDays: number;
+}
+
+export interface RecordingStats {
+  /** On disk (handed to the system) since the start. */
+  readonly written: number;
+  readonly writtenBytes: number;
+  readonly queued: number;
+  readonly queuedBytes: number;
+  /** Lost: the queue was full, the record too large or not encodable. */
+  readonly dropped: number;
+  /** Failed attempts to write; the records stayed queued. */
+  readonly failures: number;
+  readonly lastError: string | null;
+}
+
+export interface RecordingLog {
+  /** Queues the exchange and returns its id at once. Never throws: what cannot be kept is counted and logged. */
+  append(exchange: Exchange): string;
+  /** Resolves when the queue is empty or the disk refuses. */
+  flush(): Promise<void>;
+  /** Flushes, makes the segment durable and closes it. What the disk still refuses is lost and counted. */
+  close(): Promise<void>;
+  stats(): RecordingStats;
+}
+
+/** Enough for minutes of bursts, small beside the process. */
+const MAX_QUEUE_BYTES = 16 * 1024 * 1024;
+const MAX_BATCH_BYTES = 1024 * 1024;
+const MAX_SEGMENT_TARGET_BYTES = 16 * 1024 * 1024;
+/** Retention works in whole segments: eight of them keep at least 7/8 of the allowed size. */
+const SEGMENTS_WITHIN_LIMIT = 8;
+/** While the disk refuses, one try in this time; the queue holds what arrives meanwhile. */
+const RETRY_AFTER_MS = 5000;
+const WARN_EVERY_MS = 60_000;
+
+interface Queued {
+  readonly date: string;
+  readonly payload: Uint8Array;
+}
+
+interface OpenSegment {
+  readonly handle: FileHandle;
+  readonly path: string;
+  readonly inode: number;
+  readonly date: string;
+  readonly salt: number;
+  bytes: number;
+}
+
+export function createRecordingLog(options: {
+  /** One folder for each axon; its only writer. */
+  dir: string;
+  limits: RecordingLimits;
+  clock: Clock;
+  logger: Logger;
+  identity: SoftwareIdentity;
+}): RecordingLog {
+  return new SegmentedLog(options);
+}
+
+class SegmentedLog implements RecordingLog {
+  readonly #options: Parameters<typeof createRecordingLog>[0];
+  readonly #segmentBytes: number;
+  readonly #maxPayloadBytes: number;
+  readonly #queue: Queued[] = [];
+  #queuedBytes = 0;
+  #segment: OpenSegment | null = null;
+  #draining: Promise<void> | null = null;
+  #closed = false;
+  #counter = 0;
+  #lastMs = 0;
+  #retryAtMs = 0;
+  #warnedAtMs = -Infinity;
+  #counts = { written: 0, writtenBytes: 0, dropped: 0, failures: 0 };
+  #lastError: string | null = null;
+
+  constructor(options: Parameters<typeof createRecordingLog>[0]) {
+    this.#options = options;
+    const { maxBytes } = options.limits;
+    this.#segmentBytes = Math.min(MAX_SEGMENT_TARGET_BYTES, Math.ceil(maxBytes / SEGMENTS_WITHIN_LIMIT));
+    this.#maxPayloadBytes = Math.min(MAX_RECORD_BYTES, maxBytes - SEGMENT_HEADER_BYTES - frameBytes(new Uint8Array()));
+  }
+
+  append(exchange: Exchange): string {
+    // Ids sort in the order of appending even where the system clock is set back.
+    this.#lastMs = Math.max(this.#lastMs, this.#options.clock.nowMs());
+    this.#counter += 1;
+    const time = new Date(this.#lastMs).toISOString();
+    const id = `${time.replaceAll(/[-:.]/g, "")}-${String(this.#counter).padStart(6, "0")}`;
+    try {
+      const { identity } = this.#options;
+      this.#enqueue({
+        date: time.slice(0, 10),
+        payload: encodePayload({ schema: RECORDING_SCHEMA, id, exchange, identity }),
+      });
+    } catch (error) {
+      this.#drop(describeError(error));
+    }
+    if (this.#lastMs >= this.#retryAtMs) void this.#drain();
+    return id;
+  }
+
+  #enqueue(record: Queued): void {
+    const bytes = record.payload.length;
+    if (this.#closed) this.#drop("the recording log is closed");
+    else if (bytes > this.#maxPayloadBytes) {
+      this.#drop(`expected at most ${this.#maxPayloadBytes} bytes, the recording has ${bytes}`);
+    } else if (this.#queuedBytes + bytes > MAX_QUEUE_BYTES) {
+      this.#drop(`the queue is full, last write error: ${this.#lastError ?? "none"}`);
+    } else {
+      this.#queue.push(record);
+      this.#queuedBytes += bytes;
+    }
+  }
+
+  flush(): Promise<void> {
+    return this.#drain();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.flush();
+    await this.#closeSegment();
+    if (this.#queue.length > 0) this.#drop("not written before the process ended", this.#queue.length);
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
+  }
+
+  stats(): RecordingStats {
+    return {
+      ...this.#counts,
+      queued: this.#queue.length,
+      queuedBytes: this.#queuedBytes,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** One writer at a time; callers share the run in progress, which ends with an empty queue. Never rejects. */
+  #drain(): Promise<void> {
+    if (this.#queue.length === 0) return this.#draining ?? Promise.resolve();
+    return (this.#draining ??= this.#writeQueue());
+  }
+
+  async #writeQueue(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) await this.#writeBatch();
+      this.#retryAtMs = 0;
+    } catch (error) {
+      this.#counts.failures += 1;
+      this.#retryAtMs = this.#options.clock.nowMs() + RETRY_AFTER_MS;
+      this.#warn("Recording failed; answers go on, unrecorded once the queue is full", describeError(error));
+    } finally {
+      this.#draining = null;
+    }
+  }
+
+  async #writeBatch(): Promise<void> {
+    const first = this.#queue[0]!;
+    const segment = await this.#segmentFor(first);
+    const frames: Uint8Array[] = [];
+    let bytes = 0;
+    for (const record of this.#queue) {
+      const size = frameBytes(record.payload);
+      const fits = segment.bytes + bytes + size <= this.#segmentBytes && bytes + size <= MAX_BATCH_BYTES;
+      if (frames.length > 0 && (record.date !== segment.date || !fits)) break;
+      frames.push(encodeFrame(record.payload, segment.salt));
+      bytes += size;
+    }
+    await this.#write(segment, Buffer.concat(frames, bytes));
+    for (const written of this.#queue.splice(0, frames.length)) this.#queuedBytes -= written.payload.length;
+    this.#counts.written += frames.length;
+    this.#counts.writtenBytes += bytes;
+  }
+
+  /** All of `bytes` or none: a failed write is cut off again; where even that fails, a new segment follows the torn one. */
+  async #write(segment: OpenSegment, bytes: Uint8Array): Promise<void> {
+    try {
+      await segment.handle.appendFile(bytes);
+      segment.bytes += bytes.length;
+    } catch (error) {
+      await segment.handle.truncate(segment.bytes).catch(() => this.#closeSegment());
+      throw error;
+    }
+  }
+
+  async #segmentFor(record: Queued): Promise<OpenSegment> {
+    const current = this.#segment;
+    if (current !== null) {
+      const fits = current.bytes + frameBytes(record.payload) <= this.#segmentBytes;
+      if (record.date === current.date && fits && (await isInPlace(current))) return current;
+      await this.#closeSegment();
+    }
+    await mkdir(this.#options.dir, { recursive: true });
+    await this.#deleteOld(Math.max(this.#segmentBytes, SEGMENT_HEADER_BYTES + frameBytes(record.payload)));
+    this.#segment = await openSegment(this.#options.dir, record.date);
+    return this.#segment;
+  }
+
+  /** Oldest segments go until a new one of `neededBytes` fits and the rest is young enough. */
+  async #deleteOld(neededBytes: number): Promise<void> {
+    const { dir, limits, clock } = this.#options;
+    const oldestMs = clock.nowMs() - limits.maxAgeDays * SECONDS_PER_DAY * 1000;
+    let keptBytes = neededBytes;
+    let full = false;
+    for (const segment of (await listSegments(dir)).reverse()) {
+      const { size } = await stat(segment.path);
+      full ||= keptBytes + size > limits.maxBytes;
+      keptBytes += size;
+      const endMs = Date.parse(`${segment.date}T00:00:00Z`) + SECONDS_PER_DAY * 1000;
+      if (full || endMs <= oldestMs) await rm(segment.path, { force: true });
+    }
+  }
+
+  async #closeSegment(): Promise<void> {
+    const segment = this.#segment;
+    this.#segment = null;
+    if (segment === null) return;
+    try {
+      await segment.handle.datasync();
+    } catch (error) {
+      this.#warn("Recordings may not survive a power cut", describeError(error));
+    } finally {
+      await segment.handle.close().catch((error: unknown) => {
+        this.#warn("Closing a recording segment failed", describeError(error));
+      });
+    }
+  }
+
+  #drop(reason: string, count = 1): void {
+    this.#counts.dropped += count;
+    this.#warn("A recording is lost", reason);
+  }
+
+  /** The counters tell the rest of the story. */
+  #warn(message: string, reason: string): void {
+    this.#lastError = reason;
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - this.#warnedAtMs < WARN_EVERY_MS) return;
+    this.#warnedAtMs = nowMs;
+    const { written, dropped, failures, queued } = this.stats();
+    this.#options.logger.warn({ dir: this.#options.dir, reason, written, dropped, failures, queued }, message);
+  }
+}
+
+/** A segment that the operator deleted or moved away is not written to any more. */
+async function isInPlace(segment: OpenSegment): Promise<boolean> {
+  try {
+    return (await stat(segment.path)).ino === segment.inode;
+  } catch (error) {
+    if (isErrno(error, "ENOENT") || isErrno(error, "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+/** Always a new file: the tail of an older one may be torn. */
+async function openSegment(dir: string, date: string): Promise<OpenSegment> {
+  const newest = (await listSegments(dir)).findLast((segment) => segment.date === date);
+  const path = join(dir, segmentName(date, (newest?.number ?? 0) + 1));
+  const handle = await open(path, "ax", 0o600);
+  const salt = randomBytes(4).readUInt32LE();
+  try {
+    const { ino } = await handle.stat();
+    await handle.appendFile(encodeSegmentHeader(salt));
+    return { handle, path, inode: ino, date, salt, bytes: SEGMENT_HEADER_BYTES };
+  } catch (error) {
+    await handle.close();
+    await rm(path, { force: true });
+    throw error;
+  }
+}
