@@ -169,6 +169,7 @@ export const configSchema = z.strictObject({
   }),
   market: z.strictObject({
     dir: z.string().min(1).nullable().meta({
+      alias: "market",
       description: "recorded candles in the <res>/<ASSET>/<YYYY-MM>.csv.gz layout; null looks for ../shared/market",
     }),
     seed: z.int().min(0).describe("seed of the generated market that stands in where nothing is recorded"),

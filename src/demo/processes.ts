@@ -1,0 +1,74 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { createWriteStream } from "node:fs";
+import path from "node:path";
+import { PACKAGE_ROOT } from "../config/load.ts";
+import { OperationalError } from "../errors.ts";
+
+/** A command of this program running as its own process, as under pm2: it says `ready` over IPC. */
+export interface MinerProcess {
+  readonly pid: number;
+  /** Resolves with the first `ready`; rejects when the process ends before. */
+  readonly ready: Promise<void>;
+  readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export interface StartOptions {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Its stdout and stderr are appended here. */
+  readonly logFile: string;
+}
+
+export function startMinerProcess(options: StartOptions): MinerProcess {
+  const child = spawn(process.execPath, [path.join(PACKAGE_ROOT, "src/main.ts"), options.command, ...options.args], {
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
+  const log = createWriteStream(options.logFile, { flags: "a" });
+  child.stdout?.pipe(log, { end: false });
+  child.stderr?.pipe(log, { end: false });
+  const exited = exitOf(child);
+  const ready = new Promise<void>((resolve, reject) => {
+    child.on("message", (message) => {
+      if (message === "ready") resolve();
+    });
+    void exited.then(({ code, signal }) => {
+      log.end();
+      const how = signal ?? `exit code ${String(code)}`;
+      const message = `${options.command} ended with ${how} before it was ready; its log: ${options.logFile}`;
+      reject(new OperationalError("demo/process_ended", message));
+    });
+  });
+  ready.catch(() => undefined); // Whoever needs it awaits it; nobody must.
+  return {
+    pid: child.pid ?? -1,
+    ready,
+    exited,
+    kill: (signal) => {
+      child.kill(signal);
+    },
+  };
+}
+
+function exitOf(child: ChildProcess): MinerProcess["exited"] {
+  return new Promise((resolve) => {
+    child.on("error", () => {
+      resolve({ code: null, signal: null });
+    });
+    child.on("exit", (code, signal) => {
+      resolve({ code, signal });
+    });
+  });
+}
+
+/** A shutdown takes at most ten seconds; what is still there then is killed. */
+const STOP_TIMEOUT_MS = 12_000;
+
+export async function stopMinerProcess(miner: MinerProcess): Promise<void> {
+  miner.kill("SIGTERM");
+  const timer = setTimeout(() => {
+    miner.kill("SIGKILL");
+  }, STOP_TIMEOUT_MS);
+  await miner.exited;
+  clearTimeout(timer);
+}
