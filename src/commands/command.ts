@@ -36,5 +36,5 @@ export interface Command<Options extends z.ZodObject = z.ZodObject> {
 
 /** Keeps the option types of one command while it is defined, then forgets them. */
 export function defineCommand<Options extends z.ZodObject>(command: Command<Options>): Command {
-  return command as unknown as Command;
+  return command;
 }
