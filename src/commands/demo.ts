@@ -113,7 +113,7 @@ async function askEverything(axon: AxonAddress, rehearsal: Rehearsal, signal: Ab
       // Validators ask for the minute after next and give until then.
       const startTimeSeconds = Math.ceil((nowSeconds + leadSeconds) / SECONDS_PER_MINUTE) * SECONDS_PER_MINUTE;
       const prompt: Prompt = { asset, startTimeSeconds, stepSeconds, horizonSeconds, numSimulations };
-      const context = { keypair: rehearsal.validator, timeoutSeconds: leadSeconds, clock: systemClock };
+      const context = { keypair: rehearsal.validator, timeoutSeconds: leadSeconds };
       verdicts.push(await askAxon(axon, prompt, context));
     }
   }

@@ -13,6 +13,8 @@ export interface Flag {
   readonly path: readonly string[];
   readonly kind: ValueKind;
   readonly nullable: boolean;
+  /** A list of strings: every repetition of the flag adds one. */
+  readonly repeatable: boolean;
   readonly description: string;
   /** Accepted words, for help. */
   readonly choices: readonly string[] | undefined;
@@ -21,8 +23,11 @@ export interface Flag {
 interface Leaf {
   readonly kind: ValueKind;
   readonly nullable: boolean;
+  readonly repeatable: boolean;
   readonly choices: readonly string[] | undefined;
 }
+
+const PLAIN = { nullable: false, repeatable: false, choices: undefined } as const;
 
 function snakeCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -32,23 +37,26 @@ function kebabCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** What kind of text sets this schema; null when no flag can (records, arrays). */
+/** What kind of text sets this schema; null when no flag can (records, arrays of anything but strings). */
 function leafOf(schema: z.core.$ZodType): Leaf | null {
   if (schema instanceof z.ZodNullable) {
     const inner = leafOf(schema.unwrap());
     return inner && { ...inner, nullable: true };
   }
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return leafOf(schema.unwrap());
-  if (schema instanceof z.ZodBoolean) return { kind: "boolean", nullable: false, choices: undefined };
-  if (schema instanceof z.ZodNumber) return { kind: "number", nullable: false, choices: undefined };
+  if (schema instanceof z.ZodArray) {
+    return schema.element instanceof z.ZodString ? { ...PLAIN, kind: "string", repeatable: true } : null;
+  }
+  if (schema instanceof z.ZodBoolean) return { ...PLAIN, kind: "boolean" };
+  if (schema instanceof z.ZodNumber) return { ...PLAIN, kind: "number" };
   if (schema instanceof z.ZodEnum) {
-    return { kind: "string", nullable: false, choices: schema.options.map(String) };
+    return { ...PLAIN, kind: "string", choices: schema.options.map(String) };
   }
   if (schema instanceof z.ZodString || schema instanceof z.ZodURL) {
-    return { kind: "string", nullable: false, choices: undefined };
+    return { ...PLAIN, kind: "string" };
   }
   if (schema instanceof z.ZodStringFormat || schema instanceof z.ZodUnion) {
-    return { kind: "string", nullable: false, choices: undefined };
+    return { ...PLAIN, kind: "string" };
   }
   return null;
 }

@@ -21,6 +21,7 @@ const CONFIG_FILE_FLAG: Flag = {
   path: ["config"],
   kind: "string",
   nullable: false,
+  repeatable: false,
   description: "JSON file with settings that differ from config/default.json",
   choices: undefined,
 };
@@ -122,7 +123,9 @@ function assign(tree: Tree, entry: { flag: Flag; text: string; problems: string[
     problems.push(`${spelling}: expected ${parsed.expected}, found ${show(flag, text) ?? "nothing"}`);
     return;
   }
-  setPath(tree, flag.path, parsed.value);
+  const before = flag.repeatable ? getPath(tree, flag.path) : undefined;
+  const values = Array.isArray(before) ? (before as unknown[]) : [];
+  setPath(tree, flag.path, flag.repeatable ? [...values, parsed.value] : parsed.value);
 }
 
 function show(flag: Flag | undefined, value: unknown): string | undefined {

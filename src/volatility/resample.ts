@@ -42,3 +42,13 @@ export function addMinute(open: OpenBucket | null, candle: Candle): Resampled {
     ? { completed: [...overdue, bucket], open: null }
     : { completed: overdue, open: bucket };
 }
+
+/**
+ * A five-minute bar as `advance` can take it where no minutes exist: as its own last minute. Its close is then known at
+ * the same time, and the bucket is complete at once, so `sigma2FiveMinute` is what the five minutes would have made it,
+ * to the last bit. `sigma2Minute` sees one return over five steps (r²/5 each): a rough value, which only horizons below
+ * five minutes a step would read. `candleCount` counts bars.
+ */
+export function lastMinuteOf(bar: Candle): Candle {
+  return { ...bar, openTime: unixSeconds(bar.openTime + FIVE_MINUTE_STEP_SECONDS - MINUTE_STEP_SECONDS) };
+}

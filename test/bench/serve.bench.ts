@@ -10,14 +10,14 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import path from "node:path";
-import { systemClock } from "../../src/clock.ts";
 import { textTable } from "../../src/commands/text-table.ts";
 import { loadConfig, PACKAGE_ROOT } from "../../src/config/load.ts";
 import { marketFeeds } from "../../src/demo/market-feeds.ts";
 import { freePort } from "../../src/demo/free-port.ts";
 import { startMinerProcess, stopMinerProcess } from "../../src/demo/processes.ts";
 import { createRehearsal, type Rehearsal } from "../../src/demo/rehearsal.ts";
-import { askAxon, type AxonAddress, type Verdict } from "../../src/demo/validator.ts";
+import { promptCall, type AxonAddress } from "../../src/demo/validator.ts";
+import { callAxon, judgeReply, type AxonCall } from "../../src/evaluation/call-axon.ts";
 import { startRecordedMarket } from "../../src/feeds/recorded/server.ts";
 import { ASSET_SYMBOLS } from "../../src/market/assets.ts";
 import { CORRECT } from "../../src/subnets/synth/validate-answer.ts";
@@ -53,32 +53,30 @@ function peakRssMegabytes(pid: number): number {
 
 async function measure(axon: AxonAddress, rehearsal: Rehearsal, pid: number): Promise<Measured> {
   let count = 0;
-  const ask = async (): Promise<number> => {
+  const nextCall = (): AxonCall => {
     const asset = ASSET_SYMBOLS[count++ % ASSET_SYMBOLS.length]!;
-    const startTimeSeconds = Math.ceil(systemClock.nowMs() / 60_000) * 60 + 60;
+    const startTimeSeconds = Math.ceil(Date.now() / 60_000) * 60 + 60;
     const prompt = { asset, startTimeSeconds, stepSeconds: 300, horizonSeconds: 86_400, numSimulations: 1000 };
-    const context = { keypair: rehearsal.validator, timeoutSeconds: 60, clock: preciseClock };
-    const { verdict, seconds }: Verdict = await askAxon(axon, prompt, context);
-    if (verdict !== CORRECT) throw new Error(`${axon.url} answered ${asset}: ${verdict}`);
-    return seconds * 1000;
+    return promptCall(axon, prompt, { keypair: rehearsal.validator, timeoutSeconds: 60 });
   };
-  for (let i = 0; i < ASSET_SYMBOLS.length; i++) await ask();
+  /** Milliseconds of each, all asked at once; judged when the last byte is here, so that judging delays none. */
+  const ask = async (calls: readonly AxonCall[]): Promise<number[]> => {
+    const replies = await Promise.all(calls.map(callAxon));
+    for (const [index, reply] of replies.entries()) {
+      const verdict = judgeReply(calls[index]!, reply);
+      if (verdict !== CORRECT) throw new Error(`${axon.url} answered: ${verdict}`);
+    }
+    return replies.map(({ seconds }) => seconds * 1000);
+  };
+  for (let i = 0; i < ASSET_SYMBOLS.length; i++) await ask([nextCall()]);
   const before = cpuSeconds(pid);
   const singleMs: number[] = [];
-  for (let i = 0; i < SINGLE_PROMPTS; i++) singleMs.push(await ask());
+  for (let i = 0; i < SINGLE_PROMPTS; i++) singleMs.push(...(await ask([nextCall()])));
   const cpuSecondsPerPrompt = (cpuSeconds(pid) - before) / SINGLE_PROMPTS;
   const burstMs: number[] = [];
-  for (let i = 0; i < BURSTS; i++) {
-    burstMs.push(...(await Promise.all(Array.from({ length: BURST_SIZE }, () => ask()))));
-  }
+  for (let i = 0; i < BURSTS; i++) burstMs.push(...(await ask(Array.from({ length: BURST_SIZE }, nextCall))));
   return { singleMs, burstMs, cpuSecondsPerPrompt, rssMegabytes: peakRssMegabytes(pid) };
 }
-
-/** Sub-millisecond wall time for the validator's stopwatch. */
-const preciseClock = {
-  ...systemClock,
-  nowMs: () => (performance.timeOrigin + performance.now()) as ReturnType<typeof systemClock.nowMs>,
-};
 
 async function measureMiner(dir: string): Promise<{ measured: Measured; startMs: number; rehearsal: Rehearsal }> {
   const market = await startRecordedMarket({ dir: null, seed: 1 });

@@ -22,7 +22,7 @@ function dayPrompt(asset: AssetSymbol): Prompt {
 }
 
 function ask(miner: TestMiner, asset: AssetSymbol): Promise<Verdict> {
-  const context = { keypair: miner.validator, timeoutSeconds: 30, clock: systemClock };
+  const context = { keypair: miner.validator, timeoutSeconds: 30 };
   return askAxon(miner.axon, dayPrompt(asset), context);
 }
 

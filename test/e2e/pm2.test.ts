@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { systemClock } from "../../src/clock.ts";
 import { PACKAGE_ROOT } from "../../src/config/load.ts";
 import { freePort } from "../../src/demo/free-port.ts";
 import { askAxon } from "../../src/demo/validator.ts";
@@ -69,7 +68,7 @@ describe("pm2 with the shipped ecosystem file", { timeout: 180_000 }, () => {
       horizonSeconds: 3600,
       numSimulations: 1000,
     } as const;
-    const context = { keypair: miner.validator, timeoutSeconds: 30, clock: systemClock };
+    const context = { keypair: miner.validator, timeoutSeconds: 30 };
     const second = { url: `http://127.0.0.1:${secondPort}`, hotkey: keypairFromSeed(seed).address };
     for (const axon of [miner.axon, second]) {
       const { verdict, signed } = await askAxon(axon, prompt, context);

@@ -25,22 +25,27 @@ const WINDOW_BREAK_SECONDS = 4.5 * SECONDS_PER_DAY;
 const REACH_SECONDS = 62 * SECONDS_PER_DAY;
 const HEADER = "t,o,h,l,c,v";
 
+export const ARCHIVE_STEPS = { "1m": 60, "5m": 300 } as const;
+export type ArchiveResolution = keyof typeof ARCHIVE_STEPS;
+
 /**
  * Candle files in the layout `<res>/<FOLDER>/<YYYY-MM>.csv[.gz]` with the header `t,o,h,l,c,v`, t = unix seconds of the
  * open. A month is read when it is first asked for.
  */
 export class CandleArchive {
   readonly #dir: string;
+  readonly #resolution: ArchiveResolution;
   readonly #segments: ReadonlyMap<string, readonly RecordedWindow[]>;
   readonly #files = new Map<string, ReadonlyMap<string, string>>();
   readonly #months = new Map<string, Rows>();
 
-  constructor(dir: string) {
+  constructor(dir: string, resolution: ArchiveResolution = "1m") {
     if (!existsSync(dir)) {
       throw new OperationalError("market/no_directory", `no recorded market at ${dir}`, { details: { dir } });
     }
     this.#dir = dir;
-    this.#segments = readSegments(join(dir, "segments.csv"));
+    this.#resolution = resolution;
+    this.#segments = readSegments(join(dir, "segments.csv"), resolution);
   }
 
   /** Resolutions at which the folder is recorded. */
@@ -48,7 +53,7 @@ export class CandleArchive {
     return ["1m", "5m", "15m"].filter((resolution) => existsSync(join(this.#dir, resolution, folder)));
   }
 
-  /** One-minute candles with open times in `[from, to)`, ascending. */
+  /** Candles with open times in `[from, to)`, ascending. */
   range(folder: string, from: number, to: number): Candle[] {
     const last = monthOf(to - 1);
     const months = [...this.#monthFiles(folder).keys()].filter((month) => month >= monthOf(from) && month <= last);
@@ -59,8 +64,21 @@ export class CandleArchive {
     });
   }
 
+  /** What segments.csv lists for the folder, oldest first; null when it lists nothing. */
+  segments(folder: string): readonly RecordedWindow[] | null {
+    return this.#segments.get(folder) ?? null;
+  }
+
+  /** From the first day of the first recorded month to the end of the last one; null without any. */
+  span(folder: string): { readonly from: number; readonly to: number } | null {
+    const months = [...this.#monthFiles(folder).keys()];
+    if (months.length === 0) return null;
+    const [year, month] = months.at(-1)!.split("-").map(Number) as [number, number];
+    return { from: Date.parse(`${months[0]!}-01T00:00:00Z`) / 1000, to: Date.UTC(year, month, 1) / 1000 };
+  }
+
   /**
-   * The windows of one-minute candles, oldest first: from segments.csv where it lists the folder, else the runs without a
+   * The windows of candles, oldest first: from segments.csv where it lists the folder, else the runs without a
    * break in the two months either side of `around`, or in the last ones when `around` is null.
    */
   windows(folder: string, around: number | null): readonly RecordedWindow[] {
@@ -70,13 +88,14 @@ export class CandleArchive {
     const last = [...months.keys()].at(-1);
     if (last === undefined) return [];
     const middle = around ?? Date.parse(`${last}-01T00:00:00Z`) / 1000;
+    const step = ARCHIVE_STEPS[this.#resolution];
     const windows: RecordedWindow[] = [];
     for (const { openTime } of this.range(folder, middle - REACH_SECONDS, middle + REACH_SECONDS)) {
       const current = windows.at(-1);
       if (current && openTime - current.to < WINDOW_BREAK_SECONDS) {
-        windows[windows.length - 1] = { ...current, to: openTime + 60 };
+        windows[windows.length - 1] = { ...current, to: openTime + step };
       } else {
-        windows.push({ from: openTime, to: openTime + 60, instrument: folder });
+        windows.push({ from: openTime, to: openTime + step, instrument: folder });
       }
     }
     return windows;
@@ -86,7 +105,7 @@ export class CandleArchive {
   #monthFiles(folder: string): ReadonlyMap<string, string> {
     const known = this.#files.get(folder);
     if (known) return known;
-    const path = join(this.#dir, "1m", folder);
+    const path = join(this.#dir, this.#resolution, folder);
     const names = existsSync(path) ? readdirSync(path).sort() : [];
     const files = new Map(
       names.flatMap((name) => {
@@ -100,12 +119,16 @@ export class CandleArchive {
 
   #month(folder: string, month: string): Rows {
     const key = `${folder}/${month}`;
-    const rows = this.#months.get(key) ?? readRows(this.#monthFiles(folder).get(month)!);
+    const rows = this.#months.get(key) ?? this.#readMonth(folder, month);
     // Re-inserting keeps the map in the order of use: its first key is the one to forget.
     this.#months.delete(key);
     this.#months.set(key, rows);
     if (this.#months.size > CACHED_MONTHS) this.#months.delete(this.#months.keys().next().value!);
     return rows;
+  }
+
+  #readMonth(folder: string, month: string): Rows {
+    return readRows(this.#monthFiles(folder).get(month)!, ARCHIVE_STEPS[this.#resolution]);
   }
 }
 
@@ -138,7 +161,7 @@ function firstAtOrAfter(rows: Rows, time: number): number {
 }
 
 /** Plain splitting: six numbers a line, and a month of minutes must load in tens of milliseconds. */
-function readRows(path: string): Rows {
+function readRows(path: string, step: number): Rows {
   const raw = readFileSync(path);
   const text = (path.endsWith(".gz") ? gunzipSync(raw) : raw).toString("latin1");
   const lines = text.split(/\r?\n/);
@@ -156,20 +179,21 @@ function readRows(path: string): Rows {
     }
     const candle = candleAt(rows, used);
     const previous = used === 0 ? -Infinity : rows[(used - 1) * WIDTH]!;
-    // What cannot be a minute bar, or is out of order, is left out: a hole is honest, a repair is not.
-    if (isValidCandle(candle) && candle.openTime % 60 === 0 && candle.openTime > previous) used += 1;
+    // What cannot be such a bar, or is out of order, is left out: a hole is honest, a repair is not.
+    if (isValidCandle(candle) && candle.openTime % step === 0 && candle.openTime > previous) used += 1;
   }
   return rows.slice(0, used * WIDTH);
 }
 
-function readSegments(path: string): ReadonlyMap<string, readonly RecordedWindow[]> {
+function readSegments(path: string, resolution: ArchiveResolution): ReadonlyMap<string, readonly RecordedWindow[]> {
   const windows = new Map<string, RecordedWindow[]>();
   if (!existsSync(path)) return windows;
   const rows: Record<string, string>[] = parse(readFileSync(path), { columns: true });
   for (const { asset, res, start_utc: start, end_utc: end, instrument } of rows) {
     const [from, last] = [start, end].map(parseUtc) as [number, number];
-    if (res !== "1m" || asset === undefined || Number.isNaN(from) || Number.isNaN(last)) continue;
-    const window = { from, to: Math.floor(last / 60) * 60 + 60, instrument: instrument ?? asset };
+    if (res !== resolution || asset === undefined || Number.isNaN(from) || Number.isNaN(last)) continue;
+    const step = ARCHIVE_STEPS[resolution];
+    const window = { from, to: Math.floor(last / step) * step + step, instrument: instrument ?? asset };
     windows.set(
       asset,
       [...(windows.get(asset) ?? []), window].sort((left, right) => left.from - right.from),

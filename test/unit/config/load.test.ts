@@ -43,6 +43,16 @@ function fileWith(name: string, text: string): string {
   return file;
 }
 
+describe("a repeated flag", () => {
+  const lists = z.strictObject({ data: z.array(z.string()).default([]), limit: z.int().default(20) });
+
+  it("adds to a list of strings, and replaces any other value", () => {
+    const { options: found } = load(["--data", "a", "--limit", "1", "--data=b,c", "--limit", "2"], { options: lists });
+    assert.deepEqual(found, { data: ["a", "b,c"], limit: 2 });
+    assert.deepEqual(load([], { options: lists }).options, { data: [], limit: 20 });
+  });
+});
+
 describe("flags known from the Python miners", () => {
   it("takes every flag that the issue names, with a value after it and with =", () => {
     const values: readonly (readonly [string, string, unknown])[] = [
