@@ -41,7 +41,8 @@ const metagraphFileSchema = z.object({
     .array(
       z.object({
         hotkey: z.string().refine((address) => publicKeyOf(address) !== undefined, "expected an ss58 address"),
-        uid: z.int().min(0).max(65_535),
+        /** The place in the list where absent. */
+        uid: z.int().min(0).max(65_535).optional(),
         stake: z.number().min(0),
         validator_permit: z.boolean(),
         ip: z
@@ -113,9 +114,9 @@ function readSnapshot(file: string): Snapshot {
     if (statSync(file).size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`);
     const content = metagraphFileSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
     if (!content.success) throw new Error(z.prettifyError(content.error).slice(0, 2000));
-    const neurons = content.data.neurons.map((entry) => ({
+    const neurons = content.data.neurons.map((entry, index) => ({
       hotkey: hotkey(entry.hotkey),
-      uid: entry.uid,
+      uid: entry.uid ?? index,
       stake: entry.stake,
       validatorPermit: entry.validator_permit,
       ip: entry.ip ?? null,

@@ -56,3 +56,14 @@ export function programHelp(commands: readonly Command[]): string {
     "COMMAND --help shows its flags. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 hotkey not registered.",
   ].join("\n");
 }
+
+/** The table of README.md; `node scripts/readme-settings.ts` writes it there. */
+export function settingsMarkdown(defaults: Config): string {
+  const rows = CONFIG_FLAGS.map((flag) => {
+    const names = [flag.name, ...(flag.alias ? [flag.alias] : [])].map((name) => `\`--${name}\``).join(" ");
+    const value = JSON.stringify(settingOf(defaults, flag));
+    const env = flag.env ? `\`${flag.env}\`` : "";
+    return `| ${names} | \`${value}\` | ${env} | ${flag.description} |`;
+  });
+  return ["| flag | default | environment | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}
