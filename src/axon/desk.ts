@@ -8,8 +8,6 @@ import { send } from "./response.ts";
 import { normaliseIp } from "./sender-address.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
 
-/** A client that takes longer than this to read its answer loses it. */
-const READ_TIMEOUT_MS = 30_000;
 /** How long requests that a shutdown aborts have to say 503. */
 const ABORT_GRACE_MS = 500;
 
@@ -57,7 +55,7 @@ export function createDesk(options: DeskOptions): Desk {
     counter.count(code, outgoing.status);
     logger.debug({ synapse: call.service.name, ip: call.ip, status: outgoing.status, code }, "Request settled");
     if (!call.response.destroyed) {
-      await deliver(call, () => {
+      await deliver(call, context.config.maxTimeoutSeconds * 1000, () => {
         send(call.response, outgoing, { close: closing || settled.closes });
       });
     }
@@ -186,10 +184,13 @@ function createCounter(): Counter {
   };
 }
 
-/** Resolves when the response has left or its connection is gone, within READ_TIMEOUT_MS. */
-async function deliver(call: Call, write: () => void): Promise<void> {
+/**
+ * Resolves when the response has left or its connection is gone. A validator that hears every miner at once reads slowly:
+ * only when no timeout could still be running, the connection is cut.
+ */
+async function deliver(call: Call, readTimeoutMs: number, write: () => void): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<undefined>();
-  const tooSlow = setTimeout(() => call.request.socket.destroy(), READ_TIMEOUT_MS);
+  const tooSlow = setTimeout(() => call.request.socket.destroy(), readTimeoutMs);
   call.response.once("close", () => {
     clearTimeout(tooSlow);
     resolve(undefined);
