@@ -16,7 +16,7 @@ import { hotkey, millisToNanos, type Hotkey } from "../units.ts";
 import type { NonceBook, NonceClaim, NonceRefusal } from "./nonces.ts";
 import { notVerified, refuse, type Refusal } from "./refusal.ts";
 import type { SignaturePool } from "./signatures.ts";
-import type { Slots } from "./slots.ts";
+import type { FairQueue } from "./fair-queue.ts";
 import type { Sender } from "./synapse-service.ts";
 
 /** How old a nonce may be at the first sight of its pair, beyond the request's own timeout. */
@@ -30,7 +30,8 @@ export interface Gate {
   readonly metagraph: Metagraph;
   readonly nonces: NonceBook;
   readonly signatures: SignaturePool;
-  readonly verificationSlots: Slots;
+  /** Signature checks, in turn by source address. */
+  readonly verifications: FairQueue;
   readonly clock: Clock;
 }
 
@@ -65,13 +66,10 @@ export async function verifySynapse(gate: Gate, headers: SynapseHeaders, ip: str
     uuid,
     computedBodyHash: headers.computedBodyHash,
   });
-  const release = gate.verificationSlots.take(ip);
-  if (release === undefined) return tooManyVerifications();
-  try {
-    if (!(await gate.signatures.verify({ scheme: "sr25519", address, message, signature }))) return signatureMismatch();
-  } finally {
-    release();
-  }
+  const claim = { scheme: "sr25519", address, message, signature } as const;
+  const valid = await gate.verifications.run(ip, () => gate.signatures.verify(claim));
+  if (valid === undefined) return tooManyRequests();
+  if (!valid) return signatureMismatch();
   const refused = gate.nonces.claim(synapseClaim(gate, headers));
   return refused === undefined ? undefined : staleNonce(refused);
 }
@@ -83,15 +81,18 @@ export function screenBtauth(gate: Gate, headers: BtauthHeaders): Admitted {
   return why === undefined ? known : notVerified("btauth", why);
 }
 
-/** `btauth/1` signs the raw body, so this follows its reading; the caller holds a verification slot meanwhile. */
+/** `btauth/1` signs the raw body, so this follows its reading. */
 export async function verifyBtauth(
   gate: Gate,
   headers: BtauthHeaders,
-  request: { method: string; target: string; bodySha256: string },
+  request: { ip: string; method: string; target: string; bodySha256: string },
 ): Promise<Refusal | undefined> {
   const { scheme, sender, signature } = headers;
   const message = btauthMessage({ ...headers, ...request });
-  if (!(await gate.signatures.verify({ scheme, address: sender, message, signature }))) return signatureMismatch();
+  const claim = { scheme, address: sender, message, signature };
+  const valid = await gate.verifications.run(request.ip, () => gate.signatures.verify(claim));
+  if (valid === undefined) return tooManyRequests();
+  if (!valid) return signatureMismatch();
   const nowNs = millisToNanos(gate.clock.nowMs());
   const refused = gate.nonces.claim({
     key: `btauth:${sender}:${headers.nonce.toString()}`,
@@ -152,7 +153,7 @@ function signatureMismatch(): Refusal {
   return notVerified("signature", "Signature mismatch");
 }
 
-export function tooManyVerifications(): Refusal {
-  const message = "Too many signature checks in flight, try again";
-  return { ...refuse(429, "too_many_verifications", message), retryAfterSeconds: 1 };
+export function tooManyRequests(): Refusal {
+  const message = "Too many unverified requests from this address, try again";
+  return { ...refuse(429, "too_many_unverified", message), retryAfterSeconds: 1 };
 }

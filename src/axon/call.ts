@@ -7,26 +7,24 @@ import { PROTOCOL_VERSION, responseMessage } from "../bittensor/signed-message.t
 import { DEFAULT_TIMEOUT_SECONDS, parseSynapseHeaders, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
 import type { Config } from "../config/schema.ts";
 import { millisToNanos, unixMillis, type UnixMillis } from "../units.ts";
-import {
-  screenBtauth,
-  screenSynapse,
-  tooManyVerifications,
-  verifyBtauth,
-  verifySynapse,
-  type Gate,
-} from "./admission.ts";
+import { screenBtauth, screenSynapse, tooManyRequests, verifyBtauth, verifySynapse, type Gate } from "./admission.ts";
 import type { WorkQueue } from "./priority-queue.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 import { parseJsonBody, readBody, screenBody } from "./request-body.ts";
 import { answerResponse, byteLength, digests, fieldTexts, refusalResponse, type Outgoing } from "./response.ts";
+import type { Slots } from "./slots.ts";
 import type { Accepted, Answer, Exchange, Sender, SynapseService } from "./synapse-service.ts";
 
 export interface AxonContext {
   readonly config: Config["axon"];
   readonly gate: Gate;
   readonly queue: WorkQueue;
+  /** Bodies of btauth/1 requests, which are read before their signature can be checked. */
+  readonly unprovenBodies: Slots;
   /** This axon as clients reach it. */
   readonly publicAddress: { readonly ip: string; readonly port: number };
+  /** Bytes of answers that their clients have not read yet; the desk counts them. */
+  readonly unread: { bytes: number };
   /** One per process start, as the SDK has it. */
   readonly uuid: string;
 }
@@ -67,6 +65,12 @@ interface Progress {
 
 type Ready = { readonly ok: true; readonly work: unknown; readonly cost: number; readonly value: Body } | Refusal;
 type Body = Readonly<Record<string, unknown>>;
+
+/** Real prompts are below 2 KiB: what a sender of junk may put into the recordings. */
+const MAX_REFUSED_BODY_BYTES = 65_536;
+
+/** Some ninety 24h answers: slow readers may keep no more than this in memory. */
+const MAX_UNREAD_BYTES = 256 * 1024 * 1024;
 
 const NO_HEADERS: SynapseHeaders = {
   timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
@@ -144,9 +148,9 @@ async function admitBtauth(context: AxonContext, call: Call, progress: Progress)
   if (!screened.ok) return screened;
   const tooMuch = screenBody(call.request, context.config.maxBodyBytes);
   if (tooMuch !== undefined) return tooMuch;
-  // The slot covers the reading too: strangers may make us hold only so many bodies.
-  const release = context.gate.verificationSlots.take(call.ip);
-  if (release === undefined) return tooManyVerifications();
+  // Read before it is verified: strangers may make us hold only so many bodies.
+  const release = context.unprovenBodies.take(call.ip);
+  if (release === undefined) return tooManyRequests();
   try {
     return await readAndVerify(context, call, progress, { headers: parsed.value, sender: screened.sender });
   } finally {
@@ -163,6 +167,7 @@ async function readAndVerify(
   const body = await readBody(call.request, call.response, bodyLimits(context));
   if (!body.ok) return body;
   const refused = await verifyBtauth(context.gate, claim.headers, {
+    ip: call.ip,
     method: call.request.method ?? "",
     target: call.request.url ?? "",
     bodySha256: createHash("sha256").update(body.bytes).digest("hex"),
@@ -190,6 +195,9 @@ async function answer(
 ): Promise<{ readonly outgoing: Outgoing } | Refusal> {
   const ready = prepare(call, progress);
   if (!ready.ok) return ready;
+  if (context.unread.bytes > MAX_UNREAD_BYTES) {
+    return { ...refuse(503, "unread_answers", "Too many answers are waiting to be read"), retryAfterSeconds: 1 };
+  }
   const sender = progress.sender!;
   const deadlineMs = deadlineOf(context, call, progress);
   const { service, abort } = call;
@@ -199,14 +207,16 @@ async function answer(
     },
     Math.max(0, deadlineMs - context.gate.clock.nowMs()),
   );
+  const callContext = { sender, receivedAtMs: call.receivedAtMs, deadlineMs, signal: abort.signal };
   try {
+    const work = service.gather ? await service.gather(ready.work, callContext) : ready.work;
     const result = await context.queue.submit({
       kind: service.name,
       priority: sender.stake,
       cost: ready.cost,
       deadlineMs,
       signal: abort.signal,
-      run: () => service.run(ready.work, { sender, receivedAtMs: call.receivedAtMs, deadlineMs, signal: abort.signal }),
+      run: () => service.run(work, callContext),
     });
     if (result.kind !== "answered") return unanswered(result.kind, abort.signal);
     progress.queueMs = result.queueMs;
@@ -323,7 +333,7 @@ function exchangeOf(
     method: call.request.method ?? "",
     path: call.request.url ?? "",
     headers: plainHeaders(call.request),
-    body: progress.body,
+    body: end.outgoing.status === 200 ? progress.body : progress.body.subarray(0, MAX_REFUSED_BODY_BYTES),
     synapse: call.service.name,
     scheme: progress.scheme,
     sender,

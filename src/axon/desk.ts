@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import { handleCall, refuseEarly, type AbortReason, type AxonContext, type Call } from "./call.ts";
 import { refuse, type Refusal } from "./refusal.ts";
-import { send } from "./response.ts";
+import { byteLength, send } from "./response.ts";
 import { normaliseIp } from "./sender-address.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
 
@@ -55,9 +55,12 @@ export function createDesk(options: DeskOptions): Desk {
     counter.count(code, outgoing.status);
     logger.debug({ synapse: call.service.name, ip: call.ip, status: outgoing.status, code }, "Request settled");
     if (!call.response.destroyed) {
+      const bytes = byteLength(outgoing);
+      context.unread.bytes += bytes;
       await deliver(call, context.config.maxTimeoutSeconds * 1000, () => {
         send(call.response, outgoing, { close: closing || settled.closes });
       });
+      context.unread.bytes -= bytes;
     }
     if (exchange !== undefined) onExchange(exchange());
   };

@@ -54,7 +54,7 @@ export function readBody(
 }
 
 function tooLarge(maxBytes: number): Refusal {
-  return refuse(413, "body_too_large", `The request body is larger than ${maxBytes} bytes`);
+  return { ...refuse(413, "body_too_large", `The request body is larger than ${maxBytes} bytes`), closes: true };
 }
 
 export type JsonBody =

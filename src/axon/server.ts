@@ -15,6 +15,7 @@ import { pingService } from "./ping.ts";
 import { createWorkQueue } from "./priority-queue.ts";
 import { createAddressFilter, normaliseIp } from "./sender-address.ts";
 import { startSignaturePool } from "./signatures.ts";
+import { createFairQueue } from "./fair-queue.ts";
 import { createSlots } from "./slots.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
 import { NONCE_SLACK_SECONDS, type Gate } from "./admission.ts";
@@ -66,6 +67,11 @@ const MAX_REQUESTS_PER_SOCKET = 1_000;
 /** One thread verifies some 200 to 400 signatures a second; more would take cores from the simulations. */
 const SIGNATURE_THREADS = 1;
 
+/** Of at most axon.maxBodyBytes each. */
+const UNPROVEN_BODIES = { total: 64, perOwner: 8 };
+/** Node looks for overdue requests this often; its own default is 30 s. */
+const OVERDUE_CHECK_MS = 1000;
+
 /** Opens the axon. Throws OperationalError: AXON_LISTEN, AXON_ALLOW_IPS, NONCE_JOURNAL. */
 export async function startAxon(options: AxonOptions): Promise<Axon> {
   const { config, clock, logger } = options;
@@ -73,10 +79,24 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
   const gate = await openGate(options);
   const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock });
   const publicAddress = { ip: config.externalIp ?? config.ip, port: config.externalPort ?? config.port };
-  const context: AxonContext = { config, gate, queue, publicAddress, uuid: randomUUID() };
+  const unprovenBodies = createSlots(UNPROVEN_BODIES);
+  const context: AxonContext = {
+    config,
+    gate,
+    queue,
+    unprovenBodies,
+    publicAddress,
+    unread: { bytes: 0 },
+    uuid: randomUUID(),
+  };
   const services = [pingService, ...options.services];
   const desk = createDesk({ context, services, allowed, clock, logger, onExchange: options.onExchange });
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, desk.app);
+  const serverOptions = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    connectionsCheckingInterval: OVERDUE_CHECK_MS,
+    requireHostHeader: false,
+  };
+  const server = createServer(serverOptions, desk.app);
   applyLimits(server, config);
   server.on("checkContinue", desk.app); // the body is invited when the request is admitted
   const connections = limitConnections(server, config.maxConnectionsPerIp);
@@ -99,7 +119,7 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
       ...desk.counts(),
       inFlight: desk.inFlight(),
       ...queue.stats(),
-      verifying: gate.verificationSlots.taken(),
+      verifying: gate.verifications.size(),
       connections: connections(),
       nonces: gate.nonces.size(),
     }),
@@ -125,7 +145,11 @@ async function openGate(options: AxonOptions): Promise<Gate> {
     metagraph: options.metagraph,
     nonces,
     signatures: await startSignaturePool(keypair, SIGNATURE_THREADS),
-    verificationSlots: createSlots({ total: maxVerifications, perOwner: maxVerificationsPerIp }),
+    verifications: createFairQueue({
+      concurrency: SIGNATURE_THREADS + 1, // one more, so that the thread never waits for the event loop
+      total: maxVerifications,
+      perOwner: maxVerificationsPerIp,
+    }),
     clock,
   };
 }

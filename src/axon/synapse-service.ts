@@ -36,7 +36,7 @@ export type Answer =
 
 /**
  * One synapse that an axon serves. A further subnet implements this and nothing else of the axon. `accept` is cheap and
- * treats every value of the body as hostile; `run` starts when the request's turn has come. Neither throws for bad input.
+ * treats every value of the body as hostile; `gather` waits for the network; `run` starts when the request's turn has come. Neither throws for bad input.
  */
 export interface SynapseService<Work = unknown> {
   /** Route and `name` header, e.g. `Simulation`. */
@@ -46,6 +46,8 @@ export interface SynapseService<Work = unknown> {
   /** Fields of the request's synapse that the response repeats or fills, with their value when the request lacks them. */
   readonly responseFields: readonly string[];
   accept(body: Readonly<Record<string, unknown>>, sender: Sender): Accepted<Work>;
+  /** Fetches what `run` needs from elsewhere, before the request queues for its turn: waiting takes no worker's time. */
+  gather?(work: Work, context: CallContext): Promise<Work>;
   run(work: Work, context: CallContext): Promise<Answer>;
 }
 
@@ -57,6 +59,7 @@ export interface Exchange {
   readonly path: string;
   /** Request headers as received, names lower case. */
   readonly headers: Readonly<Record<string, string>>;
+  /** As received; of a refused request at most the first 64 KiB. */
   readonly body: Uint8Array;
   readonly synapse: string;
   readonly scheme: "synapse" | "btauth";

@@ -23,7 +23,8 @@ export interface BtauthHeaders {
 }
 
 export function usesBtauth(headers: HeaderBag): boolean {
-  return Object.keys(headers).some((name) => name.toLowerCase().startsWith("x-bittensor-"));
+  const names = new Set(Object.keys(headers).map((name) => name.toLowerCase()));
+  return names.has("x-bittensor-version") || names.has("x-bittensor-signature");
 }
 
 /** The first check, of shape; headers in any case. Never throws. */

@@ -7,13 +7,11 @@ import { systemClock, type Clock } from "../clock.ts";
 import { marketClock } from "../config/clock.ts";
 import { PACKAGE_ROOT } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import type { StateSnapshot } from "../engines/engine.ts";
 import { createSimulationPool } from "../engines/pool.ts";
 import { createEngines } from "../engines/route.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import { createMarketFeed, createSources } from "../feeds/merge.ts";
 import type { Logger } from "../log.ts";
-import type { AssetSymbol } from "../market/assets.ts";
 import { readSoftwareIdentity } from "../store/recording-identity.ts";
 import { createRecordingLog, type RecordingLog } from "../store/recording-log.ts";
 import { VolatilityReader, VolatilityStore } from "../store/volatility-store.ts";
@@ -48,8 +46,15 @@ export const serveCommand = defineCommand({
     if (recordings) closers.defer(() => recordings.close());
     const pool = await createSimulationPool(config.engines);
     closers.defer(() => pool.close());
-    const reader = stateReader(config, clock);
-    const readiness = (): Readiness => stateReadiness(reader, config.health.maxStateAgeSeconds);
+    const reader = new VolatilityReader(new VolatilityStore(config.stateDir), {
+      maxStateAgeSeconds: config.engines.maxStateAgeSeconds,
+      clock: systemClock,
+    });
+    const readiness = (): Readiness =>
+      stateReadiness(
+        (asset) => reader.snapshot(asset, millisToSeconds(clock.nowMs())),
+        config.health.maxStateAgeSeconds,
+      );
     const service = createSimulationService({
       hotkey: hotkey(keypair.address),
       reader,
@@ -129,14 +134,6 @@ function openFeed(config: Config, shell: { clock: Clock; logger: Logger }): Retu
   const { publishDelaySeconds } = config.updater;
   const sources = createSources(config.feeds, { ...shell, publishDelaySeconds });
   return createMarketFeed({ ...shell, sources, feeds: config.feeds });
-}
-
-function stateReader(config: Config, clock: Clock): { snapshot(asset: AssetSymbol): StateSnapshot } {
-  const reader = new VolatilityReader(new VolatilityStore(config.stateDir), {
-    maxStateAgeSeconds: config.engines.maxStateAgeSeconds,
-    clock: systemClock,
-  });
-  return { snapshot: (asset) => reader.snapshot(asset, millisToSeconds(clock.nowMs())) };
 }
 
 /** Tells pm2 (wait_ready) once the state is there and fresh; says meanwhile what is missing. */

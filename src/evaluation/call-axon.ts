@@ -9,8 +9,8 @@ import { INPUT_FIELD, OUTPUT_FIELD, parseSimulation } from "../subnets/synth/sim
 import { CORRECT, validateAnswer } from "../subnets/synth/validate-answer.ts";
 import { hotkey, millisToNanos } from "../units.ts";
 
-/** Far above the largest answer (40 MB of text at 4,000,000 prices). */
-const MAX_RESPONSE_BYTES = 128 * 1024 * 1024;
+/** Far above the largest answer (30 MB of text). */
+const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 /** A connection per call, as validators' dendrites do it; a kept one may be closed under the next request. */
 const AGENT = new Agent({ keepAlive: false });
 

@@ -4,7 +4,7 @@ import type { NonceBook } from "../axon/nonces.ts";
 import { pingService } from "../axon/ping.ts";
 import { refuse, type Refusal } from "../axon/refusal.ts";
 import { parseJsonBody } from "../axon/request-body.ts";
-import { createSlots } from "../axon/slots.ts";
+import { createFairQueue } from "../axon/fair-queue.ts";
 import { bodyHash } from "../bittensor/body-hash.ts";
 import { parseBtauthHeaders, usesBtauth } from "../bittensor/btauth.ts";
 import { verifySignature } from "../bittensor/signature.ts";
@@ -98,7 +98,8 @@ async function proveBtauth(request: RawRequest, options: ReadmissionOptions): Pr
   const screened = screenBtauth(gate, parsed.value);
   if (!screened.ok) return refusedAt("sender, receiver and nonce", screened);
   const bodySha256 = createHash("sha256").update(request.body).digest("hex");
-  const refusal = await verifyBtauth(gate, parsed.value, { method: request.method, target: request.path, bodySha256 });
+  const signed = { ip: "", method: request.method, target: request.path, bodySha256 };
+  const refusal = await verifyBtauth(gate, parsed.value, signed);
   if (refusal !== undefined) return refusedAt("signature", refusal);
   const headers = { ...carrier.value, axon: {}, dendrite: { hotkey: sender, nonce, signature: signatureText } };
   return { ok: true, scheme: "btauth", headers, sender };
@@ -138,7 +139,7 @@ function replayGate(options: ReadmissionOptions, nonce: bigint | undefined): Gat
       sign: () => Promise.reject(new Error("a replay signs nothing")),
       close: () => Promise.resolve(),
     },
-    verificationSlots: createSlots({ total: 1, perOwner: 1 }),
+    verifications: createFairQueue({ concurrency: 1, total: 1, perOwner: 1 }),
     clock: { nowMs: () => nowMs, sleep: () => Promise.resolve() },
   };
 }

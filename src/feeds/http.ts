@@ -111,9 +111,16 @@ export class Host {
     try {
       response = await this.#send(request, signal);
     } catch (error) {
-      if (request.signal?.aborted === true) {
+      // A caller's time limit says something about the host; its change of mind does not.
+      const outOfTime = request.signal?.reason instanceof DOMException && request.signal.reason.name === "TimeoutError";
+      if (request.signal?.aborted === true && !outOfTime) {
         this.#circuit.release(permit);
         return { ok: false, error: this.#error("feed/aborted", "the request was given up", {}), retryInMs: null };
+      }
+      if (request.signal?.aborted === true) {
+        const late = this.#error("feed/timeout", "no answer within the caller's time", {});
+        const outcome = this.#hostFailed(late, permit, attempt);
+        return outcome.ok ? outcome : { ...outcome, retryInMs: null };
       }
       const failure = timeout.aborted
         ? this.#error("feed/timeout", `no answer within ${timeoutMs} ms`, { timeoutMs })

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import type { Answer, CallContext, SynapseService } from "../../axon/synapse-service.ts";
 import { systemClock, type Clock } from "../../clock.ts";
 import type { Config } from "../../config/schema.ts";
@@ -40,9 +41,18 @@ export interface SimulationServiceStats {
   readonly fallbacks: Readonly<Record<string, number>>;
 }
 
-export interface SimulationService extends SynapseService<ForecastRequest> {
+/** A prompt, and the market as it was when the prompt had been accepted; null until it is gathered. */
+export interface SimulationWork {
+  readonly request: ForecastRequest;
+  readonly market: { readonly volatility: StateSnapshot; readonly found: Anchor } | null;
+}
+
+export interface SimulationService extends SynapseService<SimulationWork> {
   stats(): SimulationServiceStats;
 }
+
+/** What a simulation costs besides its prices (planning, the way to a worker and back), in prices. */
+const FIXED_COST_PRICES = 30_000;
 
 /** An engine without a model is how the route stands, not an event. */
 const EXPECTED_CODES: ReadonlySet<string> = new Set(["model/not_installed"]);
@@ -71,10 +81,16 @@ export function createSimulationService(deps: SimulationServiceDeps): Simulation
     for (const { engine, code, message } of handOvers) ledger.note(asset, engine, { code, message });
   }
 
-  async function run(request: ForecastRequest, context: CallContext): Promise<Answer> {
+  async function gather({ request }: SimulationWork, context: CallContext): Promise<SimulationWork> {
+    const volatility = reader.snapshot(request.asset, millisToSeconds(deps.clock.nowMs()));
+    return { request, market: { volatility, found: await findAnchor(request, volatility, context) } };
+  }
+
+  async function run(work: SimulationWork, context: CallContext): Promise<Answer> {
+    const { request, market } = work;
+    assert(market, "a prompt runs after it was gathered");
+    const { volatility, found } = market;
     const { asset } = request;
-    const volatility = reader.snapshot(asset, millisToSeconds(deps.clock.nowMs()));
-    const found = await findAnchor(request, volatility, context);
     const plan = planForecast(request, { asset, volatility, anchor: found.anchor }, deps.engines);
     noteHandOvers(asset, plan.handOvers);
     try {
@@ -87,6 +103,10 @@ export function createSimulationService(deps: SimulationServiceDeps): Simulation
       // The client has gone: nobody reads the answer, and nothing of ours failed.
       if (context.signal.aborted)
         return { ok: false, status: 503, code: "simulation/aborted", message: "Request aborted" };
+      if (wallClock.nowMs() >= context.deadlineMs) {
+        const message = "The answer was not ready before the request's timeout";
+        return { ok: false, status: 503, code: "simulation/deadline", message };
+      }
       const code = error instanceof OperationalError ? error.code : "simulation/failed";
       logger.error({ asset, code, reason: describeError(error) }, "No engine answered");
       return { ok: false, status: 500, code, message: "No engine could answer" };
@@ -102,8 +122,9 @@ export function createSimulationService(deps: SimulationServiceDeps): Simulation
       if (!parsed.ok) return { ok: false, status: 400, code: parsed.code, message: parsed.message };
       const { request } = parsed;
       const prices = request.numSimulations * (request.horizonSeconds / request.stepSeconds + 1);
-      return { ok: true, work: request, cost: prices };
+      return { ok: true, work: { request, market: null }, cost: FIXED_COST_PRICES + prices };
     },
+    gather,
     run,
     stats: () => ({ answered, fallbacks: ledger.counts() }),
   };

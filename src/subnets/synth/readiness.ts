@@ -7,11 +7,11 @@ const REQUIRED_ASSETS: ReadonlySet<AssetSymbol> = new Set(COMPETITIONS.flatMap((
 
 /** Ready when the volatility state of every asset of the current competitions is loaded and fresh. */
 export function stateReadiness(
-  reader: { snapshot(asset: AssetSymbol): StateSnapshot },
+  snapshotOf: (asset: AssetSymbol) => StateSnapshot,
   maxStateAgeSeconds: number,
 ): { ready: boolean; reasons: string[] } {
   const reasons = [...REQUIRED_ASSETS].flatMap((asset) => {
-    const snapshot = reader.snapshot(asset);
+    const snapshot = snapshotOf(asset);
     switch (snapshot.status) {
       case "ok":
       case "stale":

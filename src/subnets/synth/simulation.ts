@@ -12,8 +12,8 @@ export const OUTPUT_FIELD = "simulation_output";
 
 const MAX_HORIZON_SECONDS = 30 * SECONDS_PER_DAY;
 const MAX_SIMULATIONS = 10_000;
-/** Prices in one answer: ten times a 24h prompt's 289,000, and 40 MB of text. */
-const MAX_PRICES = 4_000_000;
+/** Prices in one answer: ten times a 24h prompt's 289,000, and 30 MB of text. */
+const MAX_PRICES = 3_000_000;
 const SHOWN_CHARACTERS = 64;
 
 function wholeNumber(unit: string, max: number): z.ZodInt {

@@ -4,8 +4,8 @@ import { unixSeconds, type UnixSeconds } from "../../units.ts";
 const ISO_8601 = new RegExp(
   "^(?<year>\\d{4})-(?<month>\\d{2})-(?<day>\\d{2})" +
     "(?:[Tt ](?<hour>\\d{2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?" +
-    "(?:[Zz]|(?<sign>[+-])(?<offsetHour>\\d{2}):?(?<offsetMinute>\\d{2})" +
-    "(?::?(?<offsetSecond>\\d{2})(?:\\.(?<offsetFraction>\\d+))?)?)?)?$",
+    "(?:[Zz]|(?<sign>[+-])(?<offsetHour>\\d{2})(?::?(?<offsetMinute>\\d{2})" +
+    "(?::?(?<offsetSecond>\\d{2})(?:\\.(?<offsetFraction>\\d+))?)?)?)?)?$",
 );
 const MAX_LENGTH = 128;
 const MIN_YEAR = 2000;

@@ -7,8 +7,10 @@ import { btauthHeaders } from "../../../src/bittensor/btauth.ts";
 import { openMetagraph } from "../../../src/chain/metagraph.ts";
 import { keypairFromUri } from "../../../src/wallet/development-key.ts";
 import {
+  echo,
   MINER,
   openAxon,
+  prompt,
   SECOND_VALIDATOR,
   simulationService,
   STRANGER,
@@ -87,6 +89,27 @@ describe("an answer", () => {
     const answer = await askAxon({ ...ask, receiverIp: "198.51.100.9", receiverPort: 9 });
     const axon = answer.json?.["axon"] as Record<string, unknown>;
     assert.deepEqual([axon["ip"], axon["port"]], ["198.51.100.9", 9]);
+  });
+
+  it("comes to each of a burst of fifty from one address", async (test) => {
+    const { ask } = await openAxon(test);
+    const answers = await Promise.all(Array.from({ length: 50 }, () => askAxon({ ...ask, ...prompt("BTC") })));
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  });
+
+  it("does not wait for another request's gathering, which takes no worker's turn", async (test) => {
+    const release = Promise.withResolvers<undefined>();
+    const service = simulationService(echo, {
+      gather: async (input) => {
+        if (input["asset"] === "BTC") await release.promise;
+        return input;
+      },
+    });
+    const { ask } = await openAxon(test, { services: [service], threads: 1 });
+    const slow = askAxon({ ...ask, ...prompt("BTC") });
+    assert.equal((await askAxon({ ...ask, ...prompt("ETH") })).status, 200);
+    release.resolve(undefined);
+    assert.equal((await slow).status, 200);
   });
 
   it("comes by GET too, and /Synapse is a ping", async (test) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { CallContext } from "../../../../src/axon/synapse-service.ts";
+import type { Answer, CallContext } from "../../../../src/axon/synapse-service.ts";
 import type { Clock } from "../../../../src/clock.ts";
 import type { StateSnapshot } from "../../../../src/engines/engine.ts";
 import type { EwmaChoices } from "../../../../src/engines/ewma/ewma.ts";
@@ -12,7 +12,11 @@ import type { Quote } from "../../../../src/feeds/feed.ts";
 import { silentLogger } from "../../../../src/log.ts";
 import { ASSETS, ASSET_SYMBOLS, type AssetSymbol } from "../../../../src/market/assets.ts";
 import { simulationEvidence, type SimulationEvidence } from "../../../../src/subnets/synth/evidence.ts";
-import { createSimulationService, type SimulationService } from "../../../../src/subnets/synth/handler.ts";
+import {
+  createSimulationService,
+  type SimulationService,
+  type SimulationWork,
+} from "../../../../src/subnets/synth/handler.ts";
 import { CORRECT, validateAnswer } from "../../../../src/subnets/synth/validate-answer.ts";
 import { hotkey, unixMillis } from "../../../../src/units.ts";
 import { freshSnapshot, START_TIME, volatilityState } from "../../../support/forecast-inputs.ts";
@@ -102,13 +106,18 @@ function context(signal = new AbortController().signal): CallContext {
   };
 }
 
+/** As the axon does it. */
+async function gatherAndRun(service: SimulationService, work: SimulationWork, call: CallContext): Promise<Answer> {
+  return service.run(await service.gather!(work, call), call);
+}
+
 async function answer(setup: Setup, changes: object = {}): Promise<{ evidence: SimulationEvidence; output: unknown }> {
   const accepted = setup.service.accept({ simulation_input: { ...PROMPT, ...changes } }, context().sender);
   assert.ok(accepted.ok);
-  const answered = await setup.service.run(accepted.work, context());
+  const answered = await gatherAndRun(setup.service, accepted.work, context());
   assert.ok(answered.ok);
   const output: unknown = JSON.parse(Buffer.from(answered.fields["simulation_output"]!).toString());
-  assert.equal(validateAnswer(output, accepted.work), CORRECT);
+  assert.equal(validateAnswer(output, accepted.work.request), CORRECT);
   return { evidence: answered.evidence as SimulationEvidence, output };
 }
 
@@ -124,7 +133,11 @@ describe("Simulation synapse: acceptance", () => {
     const { service } = setUp();
     const sender = context().sender;
     const accepted = service.accept({ simulation_input: PROMPT }, sender);
-    assert.equal(accepted.ok && accepted.cost, 10 * 289);
+    const single = service.accept({ simulation_input: { ...PROMPT, num_simulations: 1 } }, sender);
+    assert.ok(accepted.ok && single.ok);
+    assert.equal(accepted.cost - single.cost, 9 * 289);
+    // What every simulation costs must not be laid on the few prices of a small one: its speed would be absurd.
+    assert.ok(single.cost > 10 * 289);
     for (const [body, code] of [
       [{}, "simulation/bad_input"],
       [{ simulation_input: null }, "simulation/bad_input"],
@@ -184,13 +197,13 @@ describe("Simulation synapse: answers", () => {
     const failing = setUp(() => Promise.reject(new OperationalError("engine/all_failed", "none")));
     const accepted = failing.service.accept({ simulation_input: PROMPT }, context().sender);
     assert.ok(accepted.ok);
-    assert.deepEqual(await failing.service.run(accepted.work, context()), {
+    assert.deepEqual(await gatherAndRun(failing.service, accepted.work, context()), {
       ok: false,
       status: 500,
       code: "engine/all_failed",
       message: "No engine could answer",
     });
-    const gone = await failing.service.run(accepted.work, context(AbortSignal.abort()));
+    const gone = await gatherAndRun(failing.service, accepted.work, context(AbortSignal.abort()));
     assert.equal(gone.ok ? 200 : gone.status, 503);
   });
 });
