@@ -20,8 +20,12 @@ export interface StartOptions {
   readonly logFile: string;
 }
 
+/** As in ecosystem.config.js. */
+const NODE_FLAGS = ["--max-semi-space-size=4"];
+
 export function startMinerProcess(options: StartOptions): MinerProcess {
-  const child = spawn(process.execPath, [path.join(PACKAGE_ROOT, "src/main.ts"), options.command, ...options.args], {
+  const program = path.join(PACKAGE_ROOT, "src/main.ts");
+  const child = spawn(process.execPath, [...NODE_FLAGS, program, options.command, ...options.args], {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   const log = createWriteStream(options.logFile, { flags: "a" });
