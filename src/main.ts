@@ -1,4 +1,6 @@
 import type { Command } from "./commands/command.ts";
+import { backtestCommand } from "./commands/backtest.ts";
+import { crpsTestCommand } from "./commands/crps-test.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { marketCommand } from "./commands/market.ts";
@@ -22,6 +24,8 @@ const COMMANDS: readonly Command[] = [
   inspectCommand,
   marketCommand,
   scoreCommand,
+  backtestCommand,
+  crpsTestCommand,
 ];
 
 function print(text: string): void {

@@ -1,0 +1,76 @@
+import type { EwmaParameters } from "../../config/schema.ts";
+import type { ForecastRequest, MarketSnapshot } from "../../engines/engine.ts";
+import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
+import { MINUTE_STEP_SECONDS } from "../../market/candle.ts";
+import { unixSeconds } from "../../units.ts";
+import { advance, startState } from "../../volatility/advance.ts";
+import { newestCandle, type VolatilityState } from "../../volatility/state.ts";
+import { closedCandles, REQUEST_LEAD_SECONDS } from "./data.ts";
+import type { Chunk, Prompt } from "./plan.ts";
+
+/** What the live processes would have been configured with, and how to draw. */
+export interface BacktestSettings {
+  readonly ewma: Readonly<Record<AssetSymbol, EwmaParameters>>;
+  readonly warmupSecondsCrypto: number;
+  readonly warmupSecondsOther: number;
+  readonly retentionSeconds: number;
+  readonly maxStateAgeSeconds: number;
+  readonly paths: number;
+  readonly seed: number;
+}
+
+/** A prompt and all that was known when it was asked. */
+export interface Origin {
+  readonly request: ForecastRequest;
+  readonly snapshot: MarketSnapshot;
+  readonly state: VolatilityState;
+}
+
+/** One seed per prompt for all engines: common random numbers, whatever the number of workers. */
+export function requestOf(
+  prompt: Prompt,
+  settings: { readonly seed: number; readonly paths: number },
+): ForecastRequest {
+  const { asset, start, horizonSeconds, stepSeconds } = prompt;
+  return {
+    asset,
+    startTime: unixSeconds(start),
+    horizonSeconds,
+    stepSeconds,
+    numSimulations: settings.paths,
+    seed: `backtest ${settings.seed} ${asset} ${start} ${horizonSeconds} ${stepSeconds}`,
+  };
+}
+
+/**
+ * The chunk's prompts in order of time, with the volatility state as the updater would have had it at the request:
+ * advanced by the live code from origin to origin, each candle once. The anchor is the last close that was known.
+ */
+export function* originsOf(chunk: Chunk, settings: BacktestSettings): Generator<Origin> {
+  const { asset, source } = chunk;
+  const isCrypto = ASSETS[asset].assetClass === "crypto";
+  const options = {
+    source: ASSETS[asset].listings[0].source,
+    warmupSeconds: isCrypto ? settings.warmupSecondsCrypto : settings.warmupSecondsOther,
+    retentionSeconds: settings.retentionSeconds,
+  };
+  let state = startState({ asset, source: options.source, ...settings.ewma[asset] });
+  let knownTo = chunk.historyFrom - 1;
+  for (const start of chunk.starts) {
+    const requestTime = start - REQUEST_LEAD_SECONDS;
+    state = advance(state, closedCandles(source, knownTo, requestTime), options);
+    knownTo = requestTime;
+    const newest = newestCandle(state)!;
+    const ageSeconds = requestTime - (newest.openTime + MINUTE_STEP_SECONDS);
+    const status = ageSeconds <= settings.maxStateAgeSeconds ? "ok" : "stale";
+    yield {
+      request: requestOf({ ...chunk, start }, settings),
+      snapshot: {
+        asset,
+        volatility: { status, state, ageSeconds, identity: "backtest" },
+        anchor: { price: newest.close, source: "last_close", ageSeconds },
+      },
+      state,
+    };
+  }
+}
