@@ -26,8 +26,19 @@ export class UsageError extends Error {
   }
 }
 
-/** Exit codes of every command. pm2 must not restart on USAGE or NOT_REGISTERED (see ecosystem.config.js). */
-export const EXIT = { OK: 0, FAILURE: 1, USAGE: 2, NOT_REGISTERED: 3 } as const;
+/** The problems that `work` throws as a UsageError. */
+export function problemsOf(work: () => unknown): readonly string[] {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof UsageError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+/** Exit codes of every command; 130 is 128 + SIGINT, as shells have it. pm2 must not restart on USAGE or NOT_REGISTERED (see ecosystem.config.js). */
+export const EXIT = { OK: 0, FAILURE: 1, USAGE: 2, NOT_REGISTERED: 3, INTERRUPTED: 130 } as const;
 
 /** A one-line description that never contains a stack. */
 export function describeError(error: unknown): string {

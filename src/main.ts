@@ -51,6 +51,7 @@ function load(args: readonly string[], command: Command | undefined): Loaded {
     options: command?.options ?? z.object({}),
     positionals: command?.positionals ?? [],
     configFiles: command?.configFiles ?? [],
+    ...(command?.check ? { check: command.check } : {}),
   });
 }
 
@@ -68,7 +69,7 @@ async function runCommand(command: Command, args: readonly string[]): Promise<nu
     return await command.run({ ...loaded, logger, signal: shutdown.signal, print });
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    if (shutdown.signal.aborted) return EXIT.OK;
+    if (shutdown.signal.aborted) return command.isDaemon ? EXIT.OK : EXIT.INTERRUPTED;
     process.stderr.write(`${command.name} failed: ${describeError(error)}\n`);
     logger.debug({ stack: error instanceof Error ? error.stack : undefined }, "Stack of the failure");
     return EXIT.FAILURE;

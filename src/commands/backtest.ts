@@ -11,7 +11,7 @@ import { planPrompts, type Prompt } from "../evaluation/backtest/plan.ts";
 import { createProgress } from "../evaluation/backtest/progress.ts";
 import { defaultStride, readPrompts, rollingPrompts, type BadRow } from "../evaluation/backtest/prompts.ts";
 import { SKIP_TEXTS, type BacktestReport } from "../evaluation/backtest/report.ts";
-import { INTERRUPTED, runBacktest } from "../evaluation/backtest/run.ts";
+import { runBacktest } from "../evaluation/backtest/run.ts";
 import { renderReport } from "../evaluation/report/render.ts";
 import { writeFileAtomic } from "../store/atomic-file.ts";
 import { readSoftwareIdentity } from "../store/recording-identity.ts";
@@ -81,7 +81,7 @@ export const backtestCommand = defineCommand({
       badRows: chosen.badRows,
     });
     await publish(context, report);
-    if (report.metadata.partial) return INTERRUPTED;
+    if (report.metadata.partial) return EXIT.INTERRUPTED;
     return report.metadata.prompts.scored > 0 ? EXIT.OK : EXIT.FAILURE;
   },
 });

@@ -30,6 +30,10 @@ export interface Command<Options extends z.ZodObject = z.ZodObject> {
   readonly sections: readonly string[];
   /** Configuration files laid over default.json for this command, before --config. */
   readonly configFiles?: readonly string[];
+  /** Being stopped is its regular end (exit code 0); other commands then exit 130. */
+  readonly isDaemon?: boolean;
+  /** Problems between options that their schemas cannot see, said together with all others. */
+  readonly check?: (asked: { options: z.infer<Options>; positionals: readonly string[] }) => readonly string[];
   /** Returns the exit code. */
   run(context: CommandContext<z.infer<Options>>): Promise<number>;
 }

@@ -9,7 +9,7 @@ import { planPrompts } from "../evaluation/backtest/plan.ts";
 import { createProgress } from "../evaluation/backtest/progress.ts";
 import { HORIZONS, rollingPrompts } from "../evaluation/backtest/prompts.ts";
 import { SKIP_TEXTS } from "../evaluation/backtest/report.ts";
-import { INTERRUPTED, runBacktest } from "../evaluation/backtest/run.ts";
+import { runBacktest } from "../evaluation/backtest/run.ts";
 import type { PromptResult } from "../evaluation/backtest/score-chunk.ts";
 import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../units.ts";
 import { defineCommand } from "./command.ts";
@@ -59,7 +59,7 @@ export const crpsTestCommand = defineCommand({
       print(`left out: ${own.length} prompts of ${skippedAssets}: ${SKIP_TEXTS[reason]}`);
     }
     if (partial) print("PARTIAL: interrupted before the end");
-    if (partial) return INTERRUPTED;
+    if (partial) return EXIT.INTERRUPTED;
     return results.length > 0 ? EXIT.OK : EXIT.FAILURE;
   },
 });

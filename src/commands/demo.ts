@@ -36,7 +36,11 @@ export const demoCommand = defineCommand({
   async run({ config, options, print, signal }) {
     const dir = await mkdtemp(path.join(tmpdir(), "synth-demo-"));
     await using closers = new AsyncDisposableStack();
-    if (!options.keep) closers.defer(() => rm(dir, { recursive: true, force: true }));
+    let succeeded = false;
+    closers.defer(async () => {
+      // A failed demo leaves its logs to be read.
+      if (succeeded && !options.keep) await rm(dir, { recursive: true, force: true });
+    });
 
     const market = options.live ? null : await openMarket(config);
     if (market) closers.defer(() => market.close());
@@ -49,7 +53,7 @@ export const demoCommand = defineCommand({
     };
     const rehearsal = await createRehearsal(dir, own);
     for (const command of ["update", "serve"]) {
-      const miner = startMiner(command, rehearsal);
+      const miner = startMiner(command, rehearsal, config.feeds.pyth.apiKey);
       closers.defer(() => stopMinerProcess(miner));
       await readyWithin(miner, { command, logFile: rehearsal.logFile, signal });
     }
@@ -58,14 +62,17 @@ export const demoCommand = defineCommand({
     const engines = await recordedEngines(path.join(rehearsal.stateDir, "recordings", rehearsal.minerHotkey));
     print(verdictTable(verdicts, engines));
     const correct = verdicts.filter(({ verdict, signed }) => verdict === CORRECT && signed).length;
-    print(`${correct} of ${verdicts.length} answers are ${CORRECT} and signed by the axon`);
+    const planned = promptShapes().length * ASSET_SYMBOLS.length;
+    print(`${correct} of ${planned} answers are ${CORRECT} and signed by the axon`);
+    succeeded = correct === planned;
+    if (!succeeded) print(`The log of the miner's processes: ${rehearsal.logFile}`);
     if (options.keep && !signal.aborted) {
       print(`Everything keeps running until Ctrl-C. Axon ${axon.url}, hotkey ${axon.hotkey}; folder ${dir}`);
       await new Promise((resolve) => {
         signal.addEventListener("abort", resolve, { once: true });
       });
     }
-    return correct === verdicts.length && correct > 0 ? EXIT.OK : EXIT.FAILURE;
+    return succeeded ? EXIT.OK : EXIT.FAILURE;
   },
 });
 
@@ -73,9 +80,9 @@ function openMarket(config: Config): Promise<RecordedMarket> {
   return startRecordedMarket({ dir: findMarketDir(config.market.dir), seed: config.market.seed });
 }
 
-function startMiner(command: string, rehearsal: Rehearsal): MinerProcess {
-  const { configFile, logFile } = rehearsal;
-  return startMinerProcess({ command, args: ["--config", configFile], logFile });
+function startMiner(command: string, rehearsal: Rehearsal, pythApiKey: string | null): MinerProcess {
+  const { configFile, logFile, dir } = rehearsal;
+  return startMinerProcess({ command, args: ["--config", configFile], logFile, cwd: dir, pythApiKey });
 }
 
 async function readyWithin(

@@ -17,6 +17,7 @@ const PORTS = new RegExp(`^\\d{1,5}(,\\d{1,5}){0,${API_NAMES.length - 1}}$`);
 /** Runs the recorded market on its own, for `update` and `serve` in other processes. */
 export const marketCommand = defineCommand({
   name: "market",
+  isDaemon: true,
   summary: "local servers that speak the feeds' APIs from recorded or generated candles",
   usage: "market [--start 2025-06-10T12:00:00Z] [--speed 60] [--market.dir DIR] [--market.seed N]",
   options: z.strictObject({

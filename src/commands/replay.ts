@@ -6,7 +6,7 @@ import { parseSynapseHeaders } from "../bittensor/synapse-headers.ts";
 import { marketClock } from "../config/clock.ts";
 import { PACKAGE_ROOT } from "../config/load.ts";
 import { createEngines } from "../engines/route.ts";
-import { describeError, EXIT, OperationalError, UsageError } from "../errors.ts";
+import { describeError, EXIT, OperationalError, problemsOf, UsageError } from "../errors.ts";
 import { rehearse } from "../evaluation/raw-replay.ts";
 import type { RawRequest } from "../evaluation/raw-request.ts";
 import { readmit } from "../evaluation/readmission.ts";
@@ -26,7 +26,7 @@ import { VolatilityReader, VolatilityStore } from "../store/volatility-store.ts"
 import { INPUT_FIELD, parseSimulation } from "../subnets/synth/simulation.ts";
 import { parseStartTime } from "../subnets/synth/start-time.ts";
 import { CORRECT } from "../subnets/synth/validate-answer.ts";
-import { hotkey, millisToSeconds, type Hotkey, type UnixMillis } from "../units.ts";
+import { hotkey, millisToSeconds, type Hotkey, type UnixMillis, unixMillis } from "../units.ts";
 import { loadHotkey, parseKeyfile } from "../wallet/keyfile.ts";
 import type { Keypair } from "../wallet/keypair.ts";
 import { defineCommand, type CommandContext } from "./command.ts";
@@ -54,8 +54,9 @@ export const replayCommand = defineCommand({
   options,
   positionals: ["recording?"],
   sections: ["stateDir", "wallet", "engines", "clock", "logging"],
+  check: (asked) => problemsOf(() => checkOptions(asked, unixMillis(0))),
   async run(context) {
-    const asked = checkOptions(context);
+    const asked = checkOptions(context, marketClock(context.config.clock).nowMs());
     const source = await findReplaySource(asked.argument, {
       stateDir: context.config.stateDir,
       id: context.options.id,
@@ -66,14 +67,17 @@ export const replayCommand = defineCommand({
 });
 
 /** Throws UsageError with every problem. */
-function checkOptions({ options: asked, positionals, config }: Context): { argument: string; url: URL | null } {
+function checkOptions(
+  { options: asked, positionals }: Pick<Context, "options" | "positionals">,
+  nowMs: UnixMillis,
+): { argument: string; url: URL | null } {
   const problems: string[] = [];
   const argument = positionals[0] ?? (asked.send === undefined ? "" : "last");
   if (argument === "") problems.push("recording: expected an id, `last`, a segment file or a raw request file");
   if (asked.send !== undefined && parseUrl(asked.send) === null) {
     problems.push(`--send: expected the http(s) URL of an axon, found "${asked.send}"`);
   }
-  if (asked.start !== undefined && startTimeOf(asked.start, marketClock(config.clock).nowMs()) === null) {
+  if (asked.start !== undefined && startTimeOf(asked.start, nowMs) === null) {
     problems.push(`--start: expected now+60 or an instant such as 2026-10-01T12:05:00Z, found "${asked.start}"`);
   }
   if (asked.send === undefined && asked.start !== undefined) problems.push("--start: only with --send");

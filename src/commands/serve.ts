@@ -28,6 +28,7 @@ const READINESS_POLL_MS = 250;
 
 export const serveCommand = defineCommand({
   name: "serve",
+  isDaemon: true,
   summary: "run the axon: answer signed prompts of validators",
   usage: "serve --wallet.name NAME --wallet.hotkey HOTKEY --metagraph.file FILE [settings]",
   options: z.object({}),

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { marketClock } from "../config/clock.ts";
 import type { Config } from "../config/schema.ts";
-import { EXIT, UsageError } from "../errors.ts";
+import { EXIT, problemsOf, UsageError } from "../errors.ts";
 import { createMarketFeed, createSources } from "../feeds/merge.ts";
 import type { Logger } from "../log.ts";
 import { ASSETS, ASSET_SYMBOLS, isAssetSymbol, type AssetSymbol } from "../market/assets.ts";
@@ -70,9 +70,9 @@ export function parametersOf(config: Config, asset: AssetSymbol): VolatilityPara
   };
 }
 
-/** Advanced, or as new as its source and not stale for an axon. */
+/** Brought as far as its source goes, and not stale for an axon. */
 function isCurrent(status: AssetStatus, limits: { nowMs: number; maxAgeSeconds: number }): boolean {
-  if (status.outcome !== "no_new_candles") return status.outcome === "advanced" || status.outcome === "up_to_date";
+  if (!["advanced", "up_to_date", "no_new_candles"].includes(status.outcome)) return false;
   const closedMs = Date.parse(status.newestCandleAt ?? "") + MINUTE_STEP_SECONDS * 1000;
   return limits.nowMs - closedMs <= limits.maxAgeSeconds * 1000;
 }
@@ -109,11 +109,14 @@ function createUpdater(config: Config, plan: Plan, shell: { clock: Clock; logger
 
 export const updateCommand = defineCommand({
   name: "update",
+  isDaemon: true,
   summary: "keep the volatility state of every asset current",
   usage: "update [--one-shot [--warmup-date YYYY-MM-DD]] [--assets BTC,ETH] [settings]",
   options,
   positionals: [],
   sections: ["stateDir", "updater", "feeds", "clock", "logging"],
+  // What depends on the clock is seen when it runs.
+  check: ({ options: asked }) => problemsOf(() => planUpdate(asked, Infinity)),
   async run(context) {
     const { config, options: asked, logger, signal } = context;
     const clock = marketClock(config.clock);
@@ -126,7 +129,8 @@ export const updateCommand = defineCommand({
       const updater = createUpdater(config, plan, { clock, logger });
       if (plan.oneShot) {
         await updater.runOnce(plan.asOf, signal);
-        const limits = { nowMs: clock.nowMs(), maxAgeSeconds: config.engines.maxStateAgeSeconds };
+        const nowMs = plan.asOf === null ? clock.nowMs() : plan.asOf * 1000;
+        const limits = { nowMs, maxAgeSeconds: config.engines.maxStateAgeSeconds };
         const results = plan.assets.map((asset) => ({ asset, status: updater.statusOf(asset) }));
         for (const { asset, status } of results) context.print(summaryLine(asset, status));
         return results.every(({ status }) => isCurrent(status, limits)) ? EXIT.OK : EXIT.FAILURE;

@@ -36,6 +36,8 @@ export interface LoadRequest {
   readonly positionals: readonly string[];
   /** Configuration files of the command itself, laid over default.json. */
   readonly configFiles: readonly string[];
+  /** Problems between a command's own options. */
+  readonly check?: (asked: { options: Record<string, unknown>; positionals: readonly string[] }) => readonly string[];
 }
 
 export interface Loaded {
@@ -91,6 +93,9 @@ export function loadConfig(request: LoadRequest): Loaded {
   const options = z.strictObject(request.options.shape).safeParse(optionTree);
   if (!options.success)
     problems.push(...options.error.issues.map((issue) => describeOption(issue, optionFlags, optionTree)));
+  if (options.success && request.check) {
+    problems.push(...request.check({ options: options.data, positionals: parsed.positionals }));
+  }
   if (problems.length > 0 || !config.success || !options.success) throw new UsageError([...new Set(problems)]);
   return {
     config: deepFreeze(config.data),

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import path from "node:path";
-import { PACKAGE_ROOT } from "../config/load.ts";
+import { CONFIG_FLAGS, GENERAL_FLAGS, PACKAGE_ROOT } from "../config/load.ts";
 import { OperationalError } from "../errors.ts";
 
 /** A command of this program running as its own process, as under pm2: it says `ready` over IPC. */
@@ -16,6 +16,10 @@ export interface MinerProcess {
 export interface StartOptions {
   readonly command: string;
   readonly args: readonly string[];
+  /** Where it starts: no `.env` of the user may lie there. */
+  readonly cwd: string;
+  /** Secrets are never in its configuration file. */
+  readonly pythApiKey: string | null;
   /** Its stdout and stderr are appended here. */
   readonly logFile: string;
 }
@@ -26,6 +30,11 @@ const NODE_FLAGS = ["--max-semi-space-size=4"];
 export function startMinerProcess(options: StartOptions): MinerProcess {
   const program = path.join(PACKAGE_ROOT, "src/main.ts");
   const child = spawn(process.execPath, [...NODE_FLAGS, program, options.command, ...options.args], {
+    cwd: options.cwd,
+    env: {
+      ...environmentWithoutSettings(),
+      ...(options.pythApiKey === null ? {} : { PYTH_API_KEY: options.pythApiKey }),
+    },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   const log = createWriteStream(options.logFile, { flags: "a" });
@@ -52,6 +61,12 @@ export function startMinerProcess(options: StartOptions): MinerProcess {
       child.kill(signal);
     },
   };
+}
+
+/** The environment beats configuration files: a user's wallet, state folder or feeds must not reach a rehearsal. */
+function environmentWithoutSettings(): NodeJS.ProcessEnv {
+  const settings = new Set([...CONFIG_FLAGS, ...GENERAL_FLAGS].map(({ env }) => env));
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !settings.has(name)));
 }
 
 function exitOf(child: ChildProcess): MinerProcess["exited"] {

@@ -28,7 +28,7 @@ export interface AssetUpdate {
 export interface AssetResult {
   readonly outcome: "advanced" | "up_to_date" | "no_new_candles";
   readonly state: VolatilityState;
-  /** Why it was not advanced; null when it was. */
+  /** Why it was not advanced, or what is odd about its candles; null when all is well. */
   readonly reason: string | null;
   /** Preferred sources that another one stood in for. */
   readonly fallbacks: readonly SourceFailure[];
@@ -84,7 +84,18 @@ export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Pr
     );
   }
   await store.save(state);
-  return { outcome: "advanced", state, reason: null, fallbacks: fallbacksOf(answer), restart };
+  return { outcome: "advanced", state, reason: frozenReason(state), fallbacks: fallbacksOf(answer), restart };
+}
+
+/** Quiet markets pause for minutes; a price that stands still for an hour is a feed that does. */
+const FROZEN_CANDLES = 60;
+
+function frozenReason({ candles: { high, low } }: VolatilityState): string | null {
+  const from = high.length - FROZEN_CANDLES;
+  if (from < 0) return null;
+  const first = high[from];
+  const isFlat = high.subarray(from).every((price, i) => price === first && low[from + i] === first);
+  return isFlat ? `the feed looks frozen: no price but ${first} in the last ${FROZEN_CANDLES} candles` : null;
 }
 
 /** A source that answered, but with old candles, may stand among its own failures. */

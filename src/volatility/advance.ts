@@ -1,7 +1,7 @@
 import type { AssetSymbol, SourceName } from "../market/assets.ts";
 import { FIVE_MINUTE_STEP_SECONDS, MINUTE_STEP_SECONDS, type Candle } from "../market/candle.ts";
 import { unixSeconds } from "../units.ts";
-import { EMPTY_MOMENT, updateMoment } from "./ewma.ts";
+import { decayMoment, EMPTY_MOMENT, updateMoment } from "./ewma.ts";
 import { addMinute } from "./resample.ts";
 import { VOLATILITY_STATE_SCHEMA, newestCandle, type CandleColumns, type VolatilityState } from "./state.ts";
 
@@ -52,7 +52,8 @@ export function startState(start: { asset: AssetSymbol; source: SourceName } & H
  * The state after these candles, and a function of nothing else: `advance(s, [...a, ...b])` equals
  * `advance(advance(s, a), b)` to the last bit, also with the state saved and loaded in between. Candles at or before
  * the newest known one are ignored. A gap longer than the warm-up, and a jump to another price level, restart: the
- * candle after it is then the first of the state (`warmFrom`).
+ * candle after it is then the first of the state (`warmFrom`). Between candles of two sources there is no return: the
+ * basis between them would sit in the variance for hours. What was known decays by the time that passed.
  */
 export function advance(state: VolatilityState, candles: readonly Candle[], options: AdvanceOptions): VolatilityState {
   const { candles: columns, ...start } = state;
@@ -68,7 +69,9 @@ export function advance(state: VolatilityState, candles: readonly Candle[], opti
       known = none;
       added = [];
     } else {
-      recursion = withCandle(recursion, newest, candle);
+      const switched = recursion.source !== options.source;
+      const before = switched ? switchSource(recursion, options.source, candle.openTime - newest.openTime) : recursion;
+      recursion = withCandle(before, switched ? null : newest, candle);
     }
     newest = { openTime: candle.openTime, close: candle.close };
     added.push(candle);
@@ -83,6 +86,18 @@ function isRestart(newest: { openTime: number; close: number }, candle: Candle, 
     candle.openTime - newest.openTime > warmupSeconds ||
     Math.abs(Math.log(candle.close / newest.close)) > MAX_LOG_RETURN
   );
+}
+
+/** Both moments after `seconds` without an observation, ready for candles of another source. */
+function switchSource(before: Recursion, source: SourceName, seconds: number): Recursion {
+  return {
+    ...before,
+    source,
+    sigma2Minute: decayMoment(before.sigma2Minute, seconds / before.halfLifeMinuteSeconds),
+    sigma2FiveMinute: decayMoment(before.sigma2FiveMinute, seconds / before.halfLifeFiveMinuteSeconds),
+    openBucket: null,
+    lastFiveMinute: null,
+  };
 }
 
 function withCandle(

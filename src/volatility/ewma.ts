@@ -24,6 +24,12 @@ export function updateMoment(
   };
 }
 
+/** The moment after `halfLives` in which nothing was observed: the estimate stays, its weight against new returns falls. */
+export function decayMoment(moment: EwmaMoment, halfLives: number): EwmaMoment {
+  const decay = 2 ** -halfLives;
+  return { value: decay * moment.value, mass: decay * moment.mass };
+}
+
 /** Variance of the log return over one step; null before the first observation. */
 export function variancePerStep(moment: EwmaMoment): number | null {
   return moment.mass > 0 ? moment.value / moment.mass : null;

@@ -95,10 +95,11 @@ async function measureMiner(dir: string): Promise<{ measured: Measured; startMs:
     feeds: marketFeeds(market, config.feeds),
   });
   const { configFile, logFile } = rehearsal;
-  const updater = startMinerProcess({ command: "update", args: ["--config", configFile], logFile });
+  const place = { logFile, cwd: dir, pythApiKey: null };
+  const updater = startMinerProcess({ command: "update", args: ["--config", configFile], ...place });
   await updater.ready;
   const startedMs = performance.now();
-  const miner = startMinerProcess({ command: "serve", args: ["--config", configFile], logFile });
+  const miner = startMinerProcess({ command: "serve", args: ["--config", configFile], ...place });
   await miner.ready;
   const startMs = performance.now() - startedMs;
   const axon = { url: `http://127.0.0.1:${port}`, hotkey: rehearsal.minerHotkey };

@@ -49,7 +49,7 @@ export async function createTestMiner(change: (config: Config) => Config = (conf
     healthUrl: `http://127.0.0.1:${healthPort}`,
     start: (command, args = []) => {
       const all = ["--config", rehearsal.configFile, ...args];
-      const miner = startMinerProcess({ command, args: all, logFile: rehearsal.logFile });
+      const miner = startMinerProcess({ command, args: all, logFile: rehearsal.logFile, cwd: dir, pythApiKey: null });
       running.push({ command, process: miner });
       return miner;
     },

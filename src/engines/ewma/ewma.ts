@@ -25,8 +25,8 @@ export interface EwmaInput {
   readonly nu: number;
   readonly pathFeedback: number;
   readonly offHoursMultiplier: number;
-  /** Which bound around the reference sigma cut the estimate, if one did. */
-  readonly clamped: "low" | "high" | null;
+  /** Whether the bound above the reference sigma cut the estimate. */
+  readonly clamped: "high" | null;
 }
 
 /** From five minutes on, the noise of 1-minute closes (bid-ask bounce) would inflate a variance scaled up from them. */
@@ -85,7 +85,11 @@ function prepare(request: ForecastRequest, snapshot: MarketSnapshot, choices: Ew
 
   const reference = ASSETS[request.asset].referenceSigmaPerHour;
   const sigmaPerHour = choices.sigmaScale * Math.sqrt(level.variance * SECONDS_PER_HOUR);
-  const bounded = Math.min(Math.max(sigmaPerHour, reference / MAX_SIGMA_RATIO), reference * MAX_SIGMA_RATIO);
+  if (sigmaPerHour < reference / MAX_SIGMA_RATIO) {
+    const message = `expected a sigma above 1/${MAX_SIGMA_RATIO} of the reference, was ${sigmaPerHour} per hour (a frozen feed?)`;
+    return handOver("state/degenerate", message);
+  }
+  const bounded = Math.min(sigmaPerHour, reference * MAX_SIGMA_RATIO);
   return {
     ok: true,
     input: {
@@ -95,7 +99,7 @@ function prepare(request: ForecastRequest, snapshot: MarketSnapshot, choices: Ew
       nu: choices.nu,
       pathFeedback: choices.pathFeedback,
       offHoursMultiplier: choices.offHoursMultiplier,
-      clamped: bounded > sigmaPerHour ? "low" : bounded < sigmaPerHour ? "high" : null,
+      clamped: bounded < sigmaPerHour ? "high" : null,
     },
   };
 }

@@ -34,9 +34,6 @@ export interface BacktestOutcome {
   readonly partial: boolean;
 }
 
-/** Exit code of a command that a signal cut short but whose partial result is out: 128 + SIGINT, as shells have it. */
-export const INTERRUPTED = 130;
-
 /** Prompts of one scoring task of the oracle: a second of work. */
 const ORACLE_PROMPTS = 50;
 const EXAMPLE_ASSETS = 6;

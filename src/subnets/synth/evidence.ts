@@ -27,7 +27,7 @@ const input = z.discriminatedUnion("engine", [
     nu: z.number().gt(2),
     pathFeedback: z.number().min(0).max(0.5),
     offHoursMultiplier: z.number().positive(),
-    clamped: z.enum(["low", "high"]).nullable(),
+    clamped: z.literal("high").nullable(),
   }),
   z.object({ engine: z.literal("baseline"), anchorPrice: price, sigmaPerHour: z.number().positive() }),
 ]);

@@ -13,7 +13,8 @@ import { goldenSection } from "../../../src/evaluation/backtest/oracle.ts";
 import { planPrompts } from "../../../src/evaluation/backtest/plan.ts";
 import { rollingPrompts } from "../../../src/evaluation/backtest/prompts.ts";
 import { backtestReportSchema, type BacktestReport } from "../../../src/evaluation/backtest/report.ts";
-import { INTERRUPTED, runBacktest } from "../../../src/evaluation/backtest/run.ts";
+import { EXIT } from "../../../src/errors.ts";
+import { runBacktest } from "../../../src/evaluation/backtest/run.ts";
 import { createLogger } from "../../../src/log.ts";
 import { backtestSettings, generatedMinutes, MONDAY, writeCandles } from "../../support/candle-folder.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
@@ -159,7 +160,7 @@ describe("backtest", () => {
     assert.equal(found.metadata.partial, true);
     assert.equal(found.metadata.prompts.scored, 0);
     const { code, text } = await run(backtestCommand, ["--data", data, "--paths", "40", ...SPAN], aborted);
-    assert.equal(code, INTERRUPTED);
+    assert.equal(code, EXIT.INTERRUPTED);
     assert.match(text, /PARTIAL/);
   });
 

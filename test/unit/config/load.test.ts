@@ -167,6 +167,15 @@ describe("problems", () => {
   });
 });
 
+describe("checks between options", () => {
+  it("say their problems together with all others", () => {
+    const check = (): string[] => ["--one-shot: expected a reason"];
+    const problems = problemsOf(() => load(["--bogus", "--axon.port=x"], { check }));
+    assert.equal(problems.length, 3);
+    assert.ok(problems.includes("--one-shot: expected a reason"));
+  });
+});
+
 describe("precedence", () => {
   it("is default.json < testnet.json < --config < .env < environment < flags", () => {
     const file = fileWith("mine.json", '{"wallet":{"name":"file","hotkey":"file","path":"file"},"axon":{"port":1}}');

@@ -77,7 +77,7 @@ describe("EWMA engine: prepare", () => {
     assert.ok(engine().prepare(forecastRequest(), marketSnapshot(freshSnapshot(volatilityState({ minutes: 120 })))).ok);
   });
 
-  it("bounds sigma to a factor 20 around the reference sigma and says which bound bit", () => {
+  it("bounds sigma at 20 times the reference and says so; far below it hands over, as for a frozen feed", () => {
     const reference2 = 0.00541 ** 2 / 12;
     const high = freshSnapshot(volatilityState({ sigma2FiveMinute: 1 }));
     const low = freshSnapshot(volatilityState({ sigma2FiveMinute: 1e-14 }));
@@ -85,8 +85,8 @@ describe("EWMA engine: prepare", () => {
       accepted(engine().prepare(forecastRequest(), marketSnapshot(snapshot)));
     assert.equal(bounded(high).clamped, "high");
     assertNear(bounded(high).sigma2PerStep, 400 * reference2, 1e-9);
-    assert.equal(bounded(low).clamped, "low");
-    assertNear(bounded(low).sigma2PerStep, reference2 / 400, 1e-9);
+    const frozen = engine().prepare(forecastRequest(), marketSnapshot(low));
+    assert.equal(frozen.ok ? "accepted" : frozen.handOver.code, "state/degenerate");
   });
 });
 

@@ -177,3 +177,28 @@ describe("advance", () => {
     assert.ok(Math.abs(variancePerStep(ten.sigma2FiveMinute)! / r ** 2 - 1) < 1e-9);
   });
 });
+
+describe("a change of source", () => {
+  const before = scriptedState("XAU", 600);
+  const last = before.candles.close.at(-1)!;
+  const next = AUGUST + 600 * 60;
+
+  it("is no return: the basis between two sources leaves the variance as it was", () => {
+    const after = advance(before, [flat(next, last * 1.005)], { ...ADVANCE, source: "pyth" });
+    const relative = (a: number | null, b: number | null): number => Math.abs(a! / b! - 1);
+    assert.ok(relative(variancePerStep(after.sigma2Minute), variancePerStep(before.sigma2Minute)) < 1e-12);
+    assert.ok(relative(variancePerStep(after.sigma2FiveMinute), variancePerStep(before.sigma2FiveMinute)) < 1e-12);
+    assert.equal(after.source, "pyth");
+    assert.equal(after.candleCount, before.candleCount + 1);
+    assert.ok(after.sigma2Minute.mass < before.sigma2Minute.mass);
+  });
+
+  it("takes returns again within the new source, minutes and five minutes", () => {
+    const options = { ...ADVANCE, source: "pyth" as const };
+    const candles = Array.from({ length: 15 }, (_, i) => flat(next + i * 60, last * 1.005 * (1 + 0.02 * (i % 2))));
+    const after = advance(before, candles, options);
+    assert.ok(variancePerStep(after.sigma2Minute)! > 2 * variancePerStep(before.sigma2Minute)!);
+    assert.ok(after.sigma2FiveMinute.value !== before.sigma2FiveMinute.value);
+    assert.deepEqual(advance(advance(before, candles.slice(0, 7), options), candles.slice(7), options), after);
+  });
+});
