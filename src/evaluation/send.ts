@@ -1,4 +1,3 @@
-import type { Signer } from "../bittensor/signature.ts";
 import { INPUT_FIELD } from "../subnets/synth/simulation.ts";
 import { CORRECT } from "../subnets/synth/validate-answer.ts";
 import { callAxon, judgeReply, type AxonCall } from "./call-axon.ts";
@@ -8,17 +7,9 @@ const SYNAPSE_FIELDS: ReadonlySet<string> = new Set([
   ...["name", "timeout", "total_size", "header_size", "dendrite", "axon", "computed_body_hash"],
 ]);
 
-export interface SendOptions {
-  readonly url: URL;
-  readonly keypair: Signer;
-  readonly receiver: string;
-  readonly synapse: string;
-  /** The recorded body's fields. */
-  readonly fields: Readonly<Record<string, unknown>>;
-  readonly timeoutSeconds: number;
+export interface SendOptions extends AxonCall {
   /** Replaces simulation_input.start_time. */
   readonly startTime: string | null;
-  readonly signal: AbortSignal;
 }
 
 export interface SendReport {
