@@ -67,7 +67,13 @@ export const demoCommand = defineCommand({
     succeeded = correct === planned;
     if (!succeeded) print(`The log of the miner's processes: ${rehearsal.logFile}`);
     if (options.keep && !signal.aborted) {
-      print(`Everything keeps running until Ctrl-C. Axon ${axon.url}, hotkey ${axon.hotkey}; folder ${dir}`);
+      const { configFile, validatorKeyFile } = rehearsal;
+      print(`Everything keeps running until Ctrl-C. Axon ${axon.url}, hotkey ${axon.hotkey}; folder ${dir}. Try`);
+      print(`  npm run -s miner -- inspect --config ${configFile}`);
+      print(`  npm run -s miner -- replay last --config ${configFile}`);
+      print(
+        `  npm run -s miner -- replay last --config ${configFile} --send ${axon.url} --key-file ${validatorKeyFile}`,
+      );
       await new Promise((resolve) => {
         signal.addEventListener("abort", resolve, { once: true });
       });

@@ -15,6 +15,8 @@ export interface Rehearsal {
   readonly minerHotkey: string;
   readonly validator: Keypair;
   readonly validatorSeed: Uint8Array;
+  /** For `replay --send --key-file`. */
+  readonly validatorKeyFile: string;
 }
 
 /** Enough for the configured stake threshold of any network. */
@@ -35,6 +37,7 @@ export async function createRehearsal(dir: string, config: Config): Promise<Rehe
   const miner = keypairFromSeed(minerSeed);
   await mkdir(stateDir, { recursive: true });
   await writeHotkeyFile(wallet, minerSeed);
+  const validatorKeyFile = await writeHotkeyFile({ ...wallet, hotkey: "validator" }, validatorSeed);
   const neurons = [
     { uid: 0, hotkey: validator.address, stake: VALIDATOR_STAKE, validator_permit: true, ip: "127.0.0.1" },
     { uid: 1, hotkey: miner.address, stake: 0, validator_permit: false },
@@ -50,5 +53,5 @@ export async function createRehearsal(dir: string, config: Config): Promise<Rehe
   };
   await writeFile(configFile, `${JSON.stringify(own, null, 2)}\n`);
   const logFile = path.join(dir, "miner.log");
-  return { dir, stateDir, logFile, configFile, minerHotkey: miner.address, validator, validatorSeed };
+  return { dir, stateDir, logFile, configFile, minerHotkey: miner.address, validator, validatorSeed, validatorKeyFile };
 }
