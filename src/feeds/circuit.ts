@@ -11,6 +11,8 @@ export class Circuit {
   readonly #limits: { readonly failures: number; readonly openMs: number };
   #failures = 0;
   #openUntilMs: number | null = null;
+  /** For how long it was opened. */
+  #pauseMs = 0;
   #trialRunning = false;
 
   constructor(limits: { failures: number; openMs: number }) {
@@ -25,6 +27,7 @@ export class Circuit {
   /** Null: refused. */
   admit(nowMs: UnixMillis): Permit | null {
     if (this.#openUntilMs === null) return "normal";
+    this.#followClock(nowMs);
     if (nowMs < this.#openUntilMs || this.#trialRunning) return null;
     this.#trialRunning = true;
     return "trial";
@@ -42,18 +45,27 @@ export class Circuit {
     if (permit === "normal" && this.#openUntilMs !== null) return false;
     this.#failures += 1;
     if (permit === "normal" && this.#failures < this.#limits.failures) return false;
-    this.open(nowMs + this.#limits.openMs);
+    this.open(nowMs, this.#limits.openMs);
     return true;
   }
 
-  /** Opens until `untilMs`, because the host said so (Retry-After). */
-  open(untilMs: number): void {
-    this.#openUntilMs = Math.max(untilMs, this.#openUntilMs ?? 0);
+  /** Opens for `pauseMs`, or for what is left of a longer pause. */
+  open(nowMs: UnixMillis, pauseMs: number): void {
+    this.#followClock(nowMs);
+    if (this.#openUntilMs === null || nowMs + pauseMs > this.#openUntilMs) {
+      this.#openUntilMs = nowMs + pauseMs;
+      this.#pauseMs = pauseMs;
+    }
     this.#trialRunning = false;
   }
 
   /** The caller gave up: nothing was learned about the host. */
   release(permit: Permit): void {
     if (permit === "trial") this.#trialRunning = false;
+  }
+
+  /** More left than the whole pause: the clock was set back. The pause starts again instead of lasting until then. */
+  #followClock(nowMs: UnixMillis): void {
+    if (this.#openUntilMs !== null) this.#openUntilMs = Math.min(this.#openUntilMs, nowMs + this.#pauseMs);
   }
 }

@@ -11,6 +11,9 @@ const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 /** Bulk history leaves room in the window for the prices that validators wait for. */
 const BULK_SHARE = 0.8;
 const PRICE_SHARE = 0.95;
+/** The longest pauses that a host may ask for; 418 is a ban, and Binance's last up to three days. */
+const MAX_RATE_LIMIT_MS = 3_600_000;
+const MAX_BAN_MS = 3 * 86_400_000;
 
 export interface HostSettings {
   /** For messages and logs. */
@@ -77,11 +80,7 @@ export class Host {
   async request(request: HostRequest): Promise<unknown> {
     const tries = request.urgency === "price" ? 1 : this.#settings.limits.maxAttempts;
     for (let attempt = 1; ; attempt += 1) {
-      await this.#abortable(request, () =>
-        this.#window.take(request.weight, request.urgency === "price" ? PRICE_SHARE : BULK_SHARE, request.signal),
-      );
-      const permit = this.#circuit.admit(this.#deps.wallClock.nowMs());
-      if (permit === null) throw this.#circuitOpen();
+      const permit = await this.#admit(request);
       const outcome = await this.#attempt(request, permit, attempt);
       if (outcome.ok) return outcome.value;
       const { error, retryInMs } = outcome;
@@ -94,11 +93,25 @@ export class Host {
     }
   }
 
+  /** Waits for room in the rate window. An open circuit refuses at once, and what it refuses takes no weight. */
+  async #admit(request: HostRequest): Promise<Permit> {
+    const share = request.urgency === "price" ? PRICE_SHARE : BULK_SHARE;
+    for (;;) {
+      if (request.signal?.aborted === true) throw this.#aborted();
+      const permit = this.#circuit.admit(this.#deps.wallClock.nowMs());
+      if (permit === null) throw this.#circuitOpen();
+      const waitMs = this.#window.take(request.weight, share);
+      if (waitMs === 0) return permit;
+      this.#circuit.release(permit);
+      await this.#abortable(request, () => this.#deps.wallClock.sleep(waitMs, request.signal));
+    }
+  }
+
   async #abortable(request: HostRequest, wait: () => Promise<void>): Promise<void> {
     try {
       await wait();
     } catch (error) {
-      if (request.signal?.aborted === true) throw this.#error("feed/aborted", "the request was given up", {});
+      if (request.signal?.aborted === true) throw this.#aborted();
       throw error;
     }
   }
@@ -115,7 +128,7 @@ export class Host {
       const outOfTime = request.signal?.reason instanceof DOMException && request.signal.reason.name === "TimeoutError";
       if (request.signal?.aborted === true && !outOfTime) {
         this.#circuit.release(permit);
-        return { ok: false, error: this.#error("feed/aborted", "the request was given up", {}), retryInMs: null };
+        return { ok: false, error: this.#aborted(), retryInMs: null };
       }
       if (request.signal?.aborted === true) {
         const late = this.#error("feed/timeout", "no answer within the caller's time", {});
@@ -180,11 +193,13 @@ export class Host {
     const { limits, silentRetryAfterMs, name } = this.#settings;
     const nowMs = this.#deps.wallClock.nowMs();
     const header: unknown = response.headers["retry-after"];
-    const retryAfterMs = parseRetryAfter(header, nowMs) ?? silentRetryAfterMs;
+    const askedMs = parseRetryAfter(header, nowMs) ?? silentRetryAfterMs;
+    const capMs = response.status === 418 ? MAX_BAN_MS : MAX_RATE_LIMIT_MS;
+    const retryAfterMs = askedMs === null ? null : Math.min(askedMs, capMs);
     const details = { status: response.status, retryAfterMs };
     const error = this.#error("feed/rate_limited", `asks for fewer requests (HTTP ${response.status})`, details);
     if (retryAfterMs !== null && retryAfterMs > limits.maxRetryAfterMs) {
-      this.#circuit.open(nowMs + retryAfterMs);
+      this.#circuit.open(nowMs, retryAfterMs);
       this.#deps.logger.warn({ host: name, retryAfterMs }, "Host asks for a long pause, circuit opened");
       return { ok: false, error, retryInMs: null };
     }
@@ -216,6 +231,10 @@ export class Host {
     return this.#error("feed/connection", `connection failed (${errno})`, { errno });
   }
 
+  #aborted(): OperationalError {
+    return this.#error("feed/aborted", "the request was given up", {});
+  }
+
   #circuitOpen(): OperationalError {
     const retryAtMs = this.#circuit.openUntilMs;
     return this.#error("feed/circuit_open", "is left alone after failures", { retryAtMs });
@@ -231,7 +250,7 @@ export class Host {
 export function parseRetryAfter(header: unknown, nowMs: number): number | null {
   if (typeof header !== "string") return null;
   const text = header.trim();
-  if (/^\d{1,9}(\.\d+)?$/.test(text)) return Number(text) * 1000;
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
   // Date.parse alone reads far too much, "-5" among it.
   const atMs = /^[A-Za-z]{3,9},? /.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(atMs) ? null : Math.max(0, atMs - nowMs);

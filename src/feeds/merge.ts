@@ -3,8 +3,8 @@ import type { Config } from "../config/schema.ts";
 import { describeError, OperationalError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { ASSETS, type AssetSymbol } from "../market/assets.ts";
-import type { Candle } from "../market/candle.ts";
-import { millisToSeconds } from "../units.ts";
+import { MINUTE_STEP_SECONDS, type Candle } from "../market/candle.ts";
+import { millisToSeconds, SECONDS_PER_HOUR } from "../units.ts";
 import { createBinanceSource } from "./binance/client.ts";
 import type { CandleAnswer, CandleRange, MarketFeed, Quote, Source, SourceFailure } from "./feed.ts";
 import { createHyperliquidSource } from "./hyperliquid/client.ts";
@@ -13,6 +13,13 @@ import { count, type FeedCounters } from "./source.ts";
 
 /** Candles that end this long before they should: the next source is asked whether it knows more. */
 const STALE_CANDLES_SECONDS = 600;
+/** Of longer ranges the beginning counts too: Hyperliquid keeps the latest 5000 candles only, and a warm-up wants more. */
+const LONG_RANGE_SECONDS = 12 * SECONDS_PER_HOUR;
+/** History that begins this late, and by this share of the range, is short. */
+const LATE_START_SECONDS = SECONDS_PER_HOUR;
+const LATE_START_SHARE = 0.1;
+/** How many times the minutes of a short history another source must have to stand in for it. */
+const CLEARLY_MORE = 1.2;
 
 export interface SourcesDeps {
   /** The market clock. */
@@ -76,7 +83,7 @@ export function createMarketFeed(deps: MarketFeedDeps): MergedFeed {
 
   async function candles(asset: AssetSymbol, range: CandleRange, signal?: AbortSignal): Promise<CandleAnswer> {
     const failures: SourceFailure[] = [];
-    let best: { readonly source: Source; readonly candles: readonly Candle[] } | null = null;
+    let best: { readonly source: Source; readonly found: Found } | null = null;
     const end = Math.min(range.to, millisToSeconds(clock.nowMs()));
     for (const source of sourcesOf(asset, "candles")) {
       const answer = await attempt(source, () => source.fetchCandles(asset, range, signal));
@@ -85,16 +92,21 @@ export function createMarketFeed(deps: MarketFeedDeps): MergedFeed {
         failures.push(answer.failure);
         continue;
       }
-      if (best === null || newest(answer.value, range) > newest(best.candles, range)) {
-        best = { source, candles: answer.value };
+      const found = judgeCandles(answer.value, { from: range.from, end });
+      const isUsed: boolean = best === null || isBetter(found, best.found);
+      if (isUsed) best = { source, found };
+      if (found.isStale) {
+        const message = `candles end ${found.behindSeconds} s too early`;
+        failures.push({ source: source.name, code: "feed/stale", message });
+      } else if (isUsed) {
+        if (!found.isShort) break;
+        const message = `candles begin ${found.missingSeconds} s too late`;
+        failures.push({ source: source.name, code: "feed/short_history", message });
       }
-      const behindSeconds = end - newest(answer.value, range);
-      if (behindSeconds <= STALE_CANDLES_SECONDS) break;
-      failures.push({ source: source.name, code: "feed/stale", message: `candles end ${behindSeconds} s too early` });
     }
     ledger.note("candles", asset, { used: best?.source ?? null, failures });
     if (best === null) throw allFailed("candles", asset, failures);
-    return { candles: best.candles, source: best.source.name, failures };
+    return { candles: best.found.candles, source: best.source.name, failures };
   }
 
   async function price(asset: AssetSymbol, signal?: AbortSignal, lastClose?: number): Promise<Quote> {
@@ -153,10 +165,36 @@ function rethrowAbort(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw new OperationalError("feed/aborted", "the feeds were given up");
 }
 
-/** The end of the last candle, or the start of the range when there is none. */
-function newest(candles: readonly Candle[], range: CandleRange): number {
+/** One source's candles, and what they lack at either end of the range. */
+interface Found {
+  readonly candles: readonly Candle[];
+  readonly behindSeconds: number;
+  readonly isStale: boolean;
+  readonly missingSeconds: number;
+  readonly isShort: boolean;
+}
+
+function judgeCandles(candles: readonly Candle[], { from, end }: { from: number; end: number }): Found {
   const last = candles.at(-1);
-  return last === undefined ? range.from : last.openTime + 60;
+  const behindSeconds = end - (last === undefined ? from : last.openTime + MINUTE_STEP_SECONDS);
+  const missingSeconds = (candles[0]?.openTime ?? end) - from;
+  const rangeSeconds = end - from;
+  return {
+    candles,
+    behindSeconds,
+    isStale: behindSeconds > STALE_CANDLES_SECONDS,
+    missingSeconds,
+    isShort:
+      rangeSeconds > LONG_RANGE_SECONDS &&
+      missingSeconds > Math.max(LATE_START_SECONDS, LATE_START_SHARE * rangeSeconds),
+  };
+}
+
+/** Whether a later source is worth more than a preferred one. An answer is taken whole: two are never joined. */
+function isBetter(found: Found, preferred: Found): boolean {
+  if (preferred.isStale) return found.behindSeconds < preferred.behindSeconds;
+  const hasClearlyMore = found.candles.length >= CLEARLY_MORE * preferred.candles.length;
+  return preferred.isShort && !found.isStale && hasClearlyMore;
 }
 
 function jumpFailure(quote: Quote, lastClose: number | undefined, maxJump: number): SourceFailure | null {
@@ -197,6 +235,6 @@ class Ledger {
     if (before === signature || (before === undefined && failures.length === 0)) return;
     if (failures.length === 0) this.#logger.info({ kind, asset, used }, "Preferred feed answers again");
     else if (used === null) this.#logger.warn({ kind, asset, failures }, "No feed answers");
-    else this.#logger.warn({ kind, asset, used, failures }, isFallback ? "Feed fell back" : "Feed is stale");
+    else this.#logger.warn({ kind, asset, used, failures }, isFallback ? "Feed fell back" : "Feed is stale or short");
   }
 }

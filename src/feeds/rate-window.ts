@@ -14,22 +14,19 @@ export class RateWindow {
   }
 
   /**
-   * Resolves when `weight` may be spent within `share` of the capacity, and books it. A request that is heavier than
-   * that goes out alone. Rejects with the signal's reason when aborted.
+   * Books `weight` and returns 0 when it fits within `share` of the capacity (or is heavier than that and alone), else
+   * returns the milliseconds until it is worth asking again.
    */
-  async take(weight: number, share: number, signal?: AbortSignal): Promise<void> {
-    for (;;) {
-      signal?.throwIfAborted();
-      const nowMs = this.#clock.nowMs();
-      // An entry from the future means the clock was set back: forget it rather than wait for it.
-      this.#entries = this.#entries.filter(({ atMs }) => atMs <= nowMs && atMs + this.#windowMs > nowMs);
-      const used = this.#entries.reduce((sum, entry) => sum + entry.weight, 0);
-      const oldest = this.#entries[0];
-      if (oldest === undefined || used + weight <= this.#capacity * share) {
-        this.#entries.push({ atMs: nowMs, weight });
-        return;
-      }
-      await this.#clock.sleep(Math.max(1, oldest.atMs + this.#windowMs - nowMs), signal);
+  take(weight: number, share: number): number {
+    const nowMs = this.#clock.nowMs();
+    // An entry from the future means the clock was set back: forget it rather than wait for it.
+    this.#entries = this.#entries.filter(({ atMs }) => atMs <= nowMs && atMs + this.#windowMs > nowMs);
+    const used = this.#entries.reduce((sum, entry) => sum + entry.weight, 0);
+    const oldest = this.#entries[0];
+    if (oldest !== undefined && used + weight > this.#capacity * share) {
+      return Math.max(1, oldest.atMs + this.#windowMs - nowMs);
     }
+    this.#entries.push({ atMs: nowMs, weight });
+    return 0;
   }
 }

@@ -1,8 +1,8 @@
 import { parse } from "csv-parse/sync";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { OperationalError } from "../../errors.ts";
+import { describeError, OperationalError } from "../../errors.ts";
 import { isValidCandle, type Candle } from "../../market/candle.ts";
 import { SECONDS_PER_DAY, unixSeconds } from "../../units.ts";
 
@@ -38,12 +38,20 @@ export class CandleArchive {
   readonly #segments: ReadonlyMap<string, readonly RecordedWindow[]>;
   readonly #files = new Map<string, ReadonlyMap<string, string>>();
   readonly #months = new Map<string, Rows>();
+  readonly #skipsBadFiles: boolean;
+  /** By folder and month, of the months read so far. */
+  readonly #problems = new Map<string, ReadonlyMap<string, string>>();
 
-  constructor(dir: string, resolution: ArchiveResolution = "1m") {
+  /** `skipsBadFiles`: a file that is no candle file is an empty month and a problem, instead of an error. */
+  constructor(dir: string, resolution: ArchiveResolution = "1m", options: { skipsBadFiles?: boolean } = {}) {
     if (!existsSync(dir)) {
       throw new OperationalError("market/no_directory", `no recorded market at ${dir}`, { details: { dir } });
     }
+    if (!statSync(dir).isDirectory()) {
+      throw new OperationalError("market/no_directory", `${dir} is not a directory`, { details: { dir } });
+    }
     this.#dir = dir;
+    this.#skipsBadFiles = options.skipsBadFiles ?? false;
     this.#resolution = resolution;
     this.#segments = readSegments(join(dir, "segments.csv"), resolution);
   }
@@ -55,13 +63,17 @@ export class CandleArchive {
 
   /** Candles with open times in `[from, to)`, ascending. */
   range(folder: string, from: number, to: number): Candle[] {
-    const last = monthOf(to - 1);
-    const months = [...this.#monthFiles(folder).keys()].filter((month) => month >= monthOf(from) && month <= last);
-    return months.flatMap((month) => {
+    return this.#monthsBetween(folder, from, to).flatMap((month) => {
       const rows = this.#month(folder, month);
       const start = firstAtOrAfter(rows, from);
       return Array.from({ length: firstAtOrAfter(rows, to) - start }, (_, index) => candleAt(rows, start + index));
     });
+  }
+
+  /** What is wrong with the months of `[from, to)` and with those read before, oldest first, for people. */
+  problems(folder: string, from: number, to: number): string[] {
+    for (const month of this.#monthsBetween(folder, from, to)) this.#month(folder, month);
+    return [...(this.#problems.get(folder) ?? [])].sort().map(([month, problem]) => `${month}: ${problem}`);
   }
 
   /** What segments.csv lists for the folder, oldest first; null when it lists nothing. */
@@ -101,6 +113,11 @@ export class CandleArchive {
     return windows;
   }
 
+  #monthsBetween(folder: string, from: number, to: number): string[] {
+    const [first, last] = [monthOf(from), monthOf(to - 1)];
+    return [...this.#monthFiles(folder).keys()].filter((month) => month >= first && month <= last);
+  }
+
   /** Month → path, ascending. */
   #monthFiles(folder: string): ReadonlyMap<string, string> {
     const known = this.#files.get(folder);
@@ -128,7 +145,18 @@ export class CandleArchive {
   }
 
   #readMonth(folder: string, month: string): Rows {
-    return readRows(this.#monthFiles(folder).get(month)!, ARCHIVE_STEPS[this.#resolution]);
+    const { rows, problem } = this.#readFile(this.#monthFiles(folder).get(month)!, month);
+    if (problem !== null) this.#problems.set(folder, new Map(this.#problems.get(folder)).set(month, problem));
+    return rows;
+  }
+
+  #readFile(path: string, month: string): MonthFile {
+    try {
+      return readMonth(path, month, ARCHIVE_STEPS[this.#resolution]);
+    } catch (error) {
+      if (!this.#skipsBadFiles || !(error instanceof OperationalError)) throw error;
+      return { rows: new Float64Array(), problem: describeError(error) };
+    }
   }
 }
 
@@ -160,29 +188,70 @@ function firstAtOrAfter(rows: Rows, time: number): number {
   return low;
 }
 
-/** Plain splitting: six numbers a line, and a month of minutes must load in tens of milliseconds. */
-function readRows(path: string, step: number): Rows {
-  const raw = readFileSync(path);
-  const text = (path.endsWith(".gz") ? gunzipSync(raw) : raw).toString("latin1");
-  const lines = text.split(/\r?\n/);
-  if (lines[0]?.trim() !== HEADER) {
-    throw new OperationalError("market/bad_file", `${path}: expected the header ${HEADER}`, { details: { path } });
+/** One file's rows, and what was wrong with it, for people; null: nothing. */
+interface MonthFile {
+  readonly rows: Rows;
+  readonly problem: string | null;
+}
+
+function readMonth(path: string, month: string, step: number): MonthFile {
+  const lines = readLines(path);
+  const [year, number] = month.split("-").map(Number) as [number, number];
+  const [from, to] = [Date.UTC(year, number - 1) / 1000, Date.UTC(year, number) / 1000];
+  const parsed = parseRows(lines, step);
+  // What cannot be such a bar, or is not of this month, is left out: a hole is honest, a repair is not.
+  const inside = parsed.order.filter((row) => parsed.rows[row * WIDTH]! >= from && parsed.rows[row * WIDTH]! < to);
+  // Sorting is stable: of two rows with one time the first stays first, and wins.
+  const kept = inside
+    .sort((left, right) => parsed.rows[left * WIDTH]! - parsed.rows[right * WIDTH]!)
+    .filter((row, at, all) => at === 0 || parsed.rows[row * WIDTH] !== parsed.rows[all[at - 1]! * WIDTH]);
+  const rows = new Float64Array(kept.length * WIDTH);
+  for (const [at, row] of kept.entries()) {
+    rows.set(parsed.rows.subarray(row * WIDTH, (row + 1) * WIDTH), at * WIDTH);
   }
+  const counts = [
+    [parsed.invalid, "invalid"],
+    [inside.length - kept.length, "duplicate"],
+    [parsed.order.length - inside.length, "outside the month"],
+  ] as const;
+  const reasons = counts.filter(([count]) => count > 0).map(([count, reason]) => `${count} ${reason}`);
+  const dropped = counts.reduce((sum, [count]) => sum + count, 0);
+  return { rows, problem: dropped === 0 ? null : `${dropped} rows dropped (${reasons.join(", ")})` };
+}
+
+function readLines(path: string): string[] {
+  const bad = (problem: string, cause?: unknown): OperationalError =>
+    new OperationalError("market/bad_file", `${path}: ${problem}`, { details: { path }, cause });
+  let lines: string[];
+  try {
+    const raw = readFileSync(path);
+    lines = (path.endsWith(".gz") ? gunzipSync(raw) : raw).toString("latin1").split(/\r?\n/);
+  } catch (error) {
+    throw bad("cannot be read", error);
+  }
+  if (lines[0]?.trim() !== HEADER) throw bad(`expected the header ${HEADER}`);
+  return lines;
+}
+
+/** Plain splitting: six numbers a line, and a month of minutes must load in tens of milliseconds. */
+function parseRows(lines: readonly string[], step: number): { rows: Rows; order: number[]; invalid: number } {
   const rows = new Float64Array((lines.length - 1) * WIDTH);
-  let used = 0;
+  const order: number[] = [];
+  let invalid = 0;
   for (let index = 1; index < lines.length; index += 1) {
-    const cells = lines[index]!.split(",");
-    if (cells.length < WIDTH - 1) continue;
+    const line = lines[index]!;
+    if (line.trim() === "") continue;
+    const cells = line.split(",");
+    const row = order.length;
     for (let column = 0; column < WIDTH; column += 1) {
       const cell = cells[column]?.trim() ?? "";
-      rows[used * WIDTH + column] = cell === "" ? Number.NaN : Number(cell);
+      rows[row * WIDTH + column] = cell === "" ? Number.NaN : Number(cell);
     }
-    const candle = candleAt(rows, used);
-    const previous = used === 0 ? -Infinity : rows[(used - 1) * WIDTH]!;
-    // What cannot be such a bar, or is out of order, is left out: a hole is honest, a repair is not.
-    if (isValidCandle(candle) && candle.openTime % step === 0 && candle.openTime > previous) used += 1;
+    const candle = candleAt(rows, row);
+    if (isValidCandle(candle) && candle.openTime % step === 0) order.push(row);
+    else invalid += 1;
   }
-  return rows.slice(0, used * WIDTH);
+  return { rows, order, invalid };
 }
 
 function readSegments(path: string, resolution: ArchiveResolution): ReadonlyMap<string, readonly RecordedWindow[]> {

@@ -76,7 +76,7 @@ export function findMarketDir(configured: string | null): string | null {
 export async function startRecordedMarket(options: RecordedMarketOptions): Promise<RecordedMarket> {
   const { clock, rehearsal } = chooseClock(options);
   const faults = new FaultBoard();
-  const archive = options.dir === null ? null : new CandleArchive(options.dir);
+  const archive = options.dir === null ? null : new CandleArchive(options.dir, "1m", { skipsBadFiles: true });
   const tape = new Tape({
     clock,
     faults,

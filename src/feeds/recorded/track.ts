@@ -50,7 +50,8 @@ export function chooseTrack(asset: AssetSymbol, choice: TrackChoice): Track {
   if (track !== null) return track;
   const reason =
     timing === "recorded" ? `not recorded around ${isoMinute(startSeconds)}` : "no window with enough history for now";
-  return generatedTrack(asset, seed, reason);
+  const problems = problemsText(archive.problems(folder, startSeconds, startSeconds + 1));
+  return generatedTrack(asset, seed, reason + problems);
 }
 
 function generatedTrack(asset: AssetSymbol, seed: number, reason: string): Track {
@@ -74,9 +75,10 @@ function trackAtRecordedTime({ asset, archive, windows, startSeconds }: Recordin
   const { folder, priceFactor } = ASSETS[asset].recorded;
   const current = windows.findLast(({ from }) => from + 60 <= startSeconds);
   if (current === undefined || startSeconds >= current.to + WINDOW_REACH_SECONDS) return null;
+  const problems = problemsText(archive.problems(folder, current.from, current.to));
   return {
     kind: "recorded",
-    description: `recorded ${folder} ${describeWindow(current)}`,
+    description: `recorded ${folder} ${describeWindow(current)}${problems}`,
     range: (from, to) =>
       windows.flatMap((window) =>
         archive
@@ -123,6 +125,7 @@ function retimedTrack({ asset, archive, windows, startSeconds }: Recording): Tra
   const shift = weeks * WEEK_SECONDS;
   const period = Math.max(1, Math.floor((window.to - window.from) / WEEK_SECONDS)) * WEEK_SECONDS;
   const loopFrom = window.to - period;
+  const problems = problemsText(archive.problems(folder, window.from, window.to));
   let loopFactor: number | null = null;
 
   /** Level of one further pass against the one before. */
@@ -147,7 +150,7 @@ function retimedTrack({ asset, archive, windows, startSeconds }: Recording): Tra
   const passAt = (time: number): number => Math.max(0, Math.ceil((time + 1 - shift - window.to) / period));
   return {
     kind: "recorded",
-    description: `recorded ${folder} ${describeWindow(window)}, ${weeks} weeks later`,
+    description: `recorded ${folder} ${describeWindow(window)}, ${weeks} weeks later${problems}`,
     range: (from, to) => {
       const candles: Candle[] = [];
       for (let index = passAt(from); index <= passAt(to - 1); index += 1) candles.push(...pass(index, from, to));
@@ -165,6 +168,10 @@ function levelled(candle: Candle, options: { factor: number; shiftSeconds: numbe
   const price = (value: number): number => Number((value * factor).toPrecision(10));
   const { open, high, low, close } = candle;
   return { ...candle, openTime, open: price(open), high: price(high), low: price(low), close: price(close) };
+}
+
+function problemsText(problems: readonly string[]): string {
+  return problems.map((problem) => `; ${problem}`).join("");
 }
 
 function isoMinute(seconds: number): string {

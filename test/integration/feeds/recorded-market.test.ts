@@ -144,6 +144,57 @@ describe("at recorded time", () => {
   });
 });
 
+describe("damaged recordings", () => {
+  const start = "2025-06-11T12:00:00Z";
+  const openWith = async (files: Record<string, string | Buffer>): Promise<RecordedMarket> => {
+    const damaged = mkdtempSync(join(dir, "damaged-"));
+    for (const [path, content] of Object.entries(files)) {
+      await mkdir(join(damaged, path, ".."), { recursive: true });
+      await writeFile(join(damaged, path), content);
+    }
+    return startRecordedMarket({ dir: damaged, seed: 1, timeSource: new HandClock(start), clock: { start } });
+  };
+  const descriptionOf = (market: RecordedMarket, asset: AssetSymbol): string =>
+    market.sources().find((source) => source.asset === asset)!.description;
+
+  it("rows out of order, doubled or of another month cost themselves only, and are counted", async () => {
+    const [header, ...rows] = csv(ORIGIN, ETH_TO, ORIGIN).split("\n") as [string, ...string[]];
+    const other = rows[5]!.replace(/,[^,]*$/, ",777");
+    const far = rows[7]!.replace(/^\d+/, "4102444800");
+    const lines = [header, far, rows[9]!, ...rows.slice(0, 9), ...rows.slice(10), other, "1,2", ""];
+    const market = await openWith({ "1m/ETH/2025-06.csv": lines.join("\n") });
+    try {
+      assert.match(descriptionOf(market, "ETH"), /; 2025-06: 3 rows dropped \(1 invalid, 1 duplicate, 1 outside/);
+      const candles = market.candles("ETH", range(ORIGIN, ETH_TO));
+      assert.deepEqual(
+        candles.map(({ openTime }) => openTime),
+        rows.map((row) => Number(row.split(",")[0])),
+      );
+      assert.notEqual(candles[5]!.volume, 777);
+    } finally {
+      await market.close();
+    }
+  });
+
+  it("files that are no candle files cost their asset's month only", async () => {
+    const whole = csv(ORIGIN, ETH_TO, ORIGIN);
+    const market = await openWith({
+      "1m/ETH/2025-06.csv.gz": "",
+      "1m/BTC/2025-05.csv": "garbage",
+      "1m/BTC/2025-06.csv": whole,
+      "1m/XRP/2025-06.csv.gz": gzipSync(whole).subarray(0, 1000),
+    });
+    try {
+      assert.match(descriptionOf(market, "ETH"), /^generated .*; 2025-06: .*cannot be read/);
+      assert.match(descriptionOf(market, "XRP"), /^generated .*; 2025-06: .*cannot be read/);
+      assert.match(descriptionOf(market, "BTC"), /^recorded BTC .*; 2025-05: .*expected the header/);
+      assert.equal(market.candles("BTC", range(ORIGIN, ETH_TO)).length, (ETH_TO - ORIGIN) / 60);
+    } finally {
+      await market.close();
+    }
+  });
+});
+
 describe("moved to now", () => {
   it("moves a recording by whole weeks, with six days of history behind now", async () => {
     for (const now of ["2026-11-21T10:00:00Z", "2026-11-24T23:59:30Z", "2027-01-01T00:00:00Z"]) {
@@ -239,6 +290,11 @@ describe("the APIs' own manners", () => {
       await market.close();
     }
     await assert.rejects(startRecordedMarket({ dir: "/nowhere", seed: 1 }), { code: "market/no_directory" });
+    const file = join(dir, "segments.csv");
+    await assert.rejects(startRecordedMarket({ dir: file, seed: 1 }), {
+      code: "market/no_directory",
+      message: `${file} is not a directory`,
+    });
   });
 
   it("runs at any speed from any start, and says what other processes need for the same clock", async () => {

@@ -89,6 +89,50 @@ describe("createMarketFeed: candles", () => {
     }
   });
 
+  describe("a long range whose beginning is missing", () => {
+    const DAY = 86_400;
+    const long = { from: unixSeconds(now - 5 * DAY), to: unixSeconds(now) };
+    /** A minute candle at every `every`th minute of the last days, at a level that tells the source. */
+    const lastDays = (days: number, level: number, { every = 1, end = now } = {}) =>
+      scriptOf(
+        Array.from({ length: Math.floor((days * DAY) / 60 / every) }, (_, index) => end - (index + 1) * every * 60)
+          .reverse()
+          .map((time) => ({ ...candlesUntil(now)[0]!, openTime: unixSeconds(time), close: level })),
+      );
+    const scriptOf =
+      (candles: readonly Candle[]): (() => Promise<readonly Candle[]>) =>
+      () =>
+        Promise.resolve(candles);
+    const ask = async (scored: Script["candles"], other: Script["candles"], asked = long): Promise<unknown[]> => {
+      const feed = feedOf({ candles: scored! }, { candles: other! });
+      const answer = await feed.candles("BTC", asked);
+      assert.equal(new Set(answer.candles.map(({ close }) => close)).size, 1, "two sources were joined");
+      assert.equal(feed.counters.get("candles/BTC/fallback") ?? 0, answer.source === "pyth" ? 1 : 0);
+      return [answer.source, answer.failures.map(({ source, code }) => `${source} ${code}`)];
+    };
+
+    it("is answered by a source with clearly more of it, by name", async () => {
+      assert.deepEqual(await ask(lastDays(3.4, 1), lastDays(5, 2)), ["pyth", ["binance feed/short_history"]]);
+    });
+
+    it("stays with the scored source, by name, where no other is worth more", async () => {
+      const short = "binance feed/short_history";
+      const kept = ["binance", [short]];
+      assert.deepEqual(await ask(lastDays(3.4, 1), lastDays(4, 2)), kept);
+      // Sessions only: from the beginning, but fewer minutes.
+      assert.deepEqual(await ask(lastDays(3.4, 1), lastDays(5, 2, { every: 4 })), kept);
+      assert.deepEqual(await ask(lastDays(3.4, 1), down), ["binance", [short, "pyth feed/timeout"]]);
+      const stale = lastDays(5, 2, { end: now - 3600 });
+      assert.deepEqual(await ask(lastDays(3.4, 1), stale), ["binance", [short, "pyth feed/stale"]]);
+    });
+
+    it("asks nobody else for a late start within a tenth, or within a short range", async () => {
+      assert.deepEqual(await ask(lastDays(4.6, 1), down), ["binance", []]);
+      const halfDay = { from: unixSeconds(now - DAY / 2), to: unixSeconds(now) };
+      assert.deepEqual(await ask(lastDays(0.1, 1), down, halfDay), ["binance", []]);
+    });
+  });
+
   it("throws with every failure when none answers; a bug is not swallowed", async () => {
     const feed = feedOf({ candles: down }, { candles: down });
     assert.deepEqual(await failuresOf(feed.candles("BTC", range)), ["binance feed/timeout", "pyth feed/timeout"]);
