@@ -7,7 +7,7 @@ import { createFairQueue } from "../../../src/axon/fair-queue.ts";
 function createTasks(): {
   task: (name: string) => () => Promise<{ name: string }>;
   started: string[];
-  endAll(): Promise<void>;
+  endAll: () => Promise<void>;
 } {
   const started: string[] = [];
   const open: (() => void)[] = [];
