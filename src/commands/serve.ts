@@ -9,7 +9,7 @@ import { PACKAGE_ROOT } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { createSimulationPool } from "../engines/pool.ts";
 import { createEngines } from "../engines/route.ts";
-import { EXIT, UsageError } from "../errors.ts";
+import { describeError, EXIT, OperationalError, UsageError } from "../errors.ts";
 import { createMarketFeed, createSources } from "../feeds/merge.ts";
 import type { Logger } from "../log.ts";
 import { readSoftwareIdentity } from "../store/recording-identity.ts";
@@ -38,8 +38,8 @@ export const serveCommand = defineCommand({
     ...["clock", "logging"],
   ],
   async run({ config, configFiles, logger, signal }) {
-    const metagraph = openConfiguredMetagraph(config, logger);
-    const keypair = await loadHotkey(config.wallet);
+    const metagraph = await configured(() => openConfiguredMetagraph(config, logger));
+    const keypair = await configured(() => loadHotkey(config.wallet));
     const clock = marketClock(config.clock);
     await using closers = new AsyncDisposableStack();
 
@@ -108,6 +108,15 @@ export const serveCommand = defineCommand({
     return EXIT.OK;
   },
 });
+
+/** A wallet or metagraph file that cannot be used needs a person, as a wrong flag does: pm2 must not try again. */
+async function configured<Result>(open: () => Result | Promise<Result>): Promise<Result> {
+  try {
+    return await open();
+  } catch (error) {
+    throw error instanceof OperationalError ? new UsageError([describeError(error)]) : error;
+  }
+}
 
 function openConfiguredMetagraph(config: Config, logger: Logger): Metagraph {
   if (config.metagraph.mode === "open") {

@@ -174,7 +174,7 @@ describe("the command line", () => {
   it("explains a missing metagraph, wallet and command", () => {
     assert.match(run("serve").err, /--metagraph\.file/);
     const { code, err } = run("serve", "--metagraph.mode", "open", "--wallet.path", "/nonexistent");
-    assert.equal(code, 1);
+    assert.equal(code, 2, "pm2 must not try again");
     assert.match(err, /No hotkey file at \/nonexistent/);
     assert.match(run("sreve").err, /unknown command/);
   });
