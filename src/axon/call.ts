@@ -4,7 +4,7 @@ import { bodyHash } from "../bittensor/body-hash.ts";
 import { parseBtauthHeaders, usesBtauth, type BtauthHeaders } from "../bittensor/btauth.ts";
 import { formatSignature } from "../bittensor/signature.ts";
 import { PROTOCOL_VERSION, responseMessage } from "../bittensor/signed-message.ts";
-import { DEFAULT_TIMEOUT_SECONDS, parseSynapseHeaders, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
+import { parseSynapseHeaders, UNREAD_HEADERS, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
 import type { Config } from "../config/schema.ts";
 import { millisToNanos, unixMillis, type UnixMillis } from "../units.ts";
 import { screenBtauth, screenSynapse, tooManyRequests, verifyBtauth, verifySynapse, type Gate } from "./admission.ts";
@@ -72,19 +72,10 @@ const MAX_REFUSED_BODY_BYTES = 65_536;
 /** Some ninety 24h answers: slow readers may keep no more than this in memory. */
 const MAX_UNREAD_BYTES = 256 * 1024 * 1024;
 
-const NO_HEADERS: SynapseHeaders = {
-  timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
-  headerSize: 0,
-  totalSize: 0,
-  computedBodyHash: "",
-  axon: {},
-  dendrite: {},
-};
-
 /** Takes a call from its headers to a response. Throws only for our own bugs. */
 export async function handleCall(context: AxonContext, call: Call): Promise<Settled> {
   const progress: Progress = {
-    synapse: NO_HEADERS,
+    synapse: UNREAD_HEADERS,
     scheme: usesBtauth(call.request.headers) ? "btauth" : "synapse",
     body: new Uint8Array(),
     answered: {},
@@ -116,7 +107,7 @@ export function refuseEarly(
   name: string,
   refusal: Refusal,
 ): Outgoing {
-  const synapse = withTerminals(context, call, NO_HEADERS, { code: refusal.status, message: refusal.message });
+  const synapse = withTerminals(context, call, UNREAD_HEADERS, { code: refusal.status, message: refusal.message });
   return refusalResponse(name, synapse, refusal);
 }
 

@@ -34,7 +34,7 @@ const TERMINAL_WIRE: readonly (readonly [string, keyof Terminal])[] = [
 ];
 
 /** What the SDK's axon answers within when a request names no timeout. */
-export const DEFAULT_TIMEOUT_SECONDS = 12;
+const DEFAULT_TIMEOUT_SECONDS = 12;
 
 export interface SynapseHeaders {
   readonly timeoutSeconds: number;
@@ -45,6 +45,16 @@ export interface SynapseHeaders {
   readonly axon: Terminal;
   readonly dendrite: Terminal;
 }
+
+/** What a response mirrors of a request whose headers could not be read. */
+export const UNREAD_HEADERS: SynapseHeaders = {
+  timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
+  headerSize: 0,
+  totalSize: 0,
+  computedBodyHash: "",
+  axon: {},
+  dendrite: {},
+};
 
 export type Parsed<Value> =
   { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly message: string };
@@ -147,7 +157,7 @@ function terminalHeaders(prefix: string, end: Terminal): [string, string][] {
 }
 
 /** Python's `str(float)` for the everyday range of timeouts: `12` is written `12.0`. */
-export function formatSeconds(seconds: number): string {
+function formatSeconds(seconds: number): string {
   return Number.isInteger(seconds) && seconds < 1e16 ? seconds.toFixed(1) : String(seconds);
 }
 

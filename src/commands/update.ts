@@ -58,7 +58,7 @@ export function planUpdate(asked: z.infer<typeof options>, nowMs: number): Plan 
   return { assets, oneShot, asOf: unixSeconds(asOf) };
 }
 
-export function parametersOf(config: Config, asset: AssetSymbol): VolatilityParameters {
+function parametersOf(config: Config, asset: AssetSymbol): VolatilityParameters {
   const { warmupHoursCrypto, warmupHoursOther, retentionDays } = config.updater;
   const { halfLifeMinuteSeconds, halfLifeFiveMinuteSeconds } = config.engines.ewma[asset];
   const warmupHours = ASSETS[asset].assetClass === "crypto" ? warmupHoursCrypto : warmupHoursOther;

@@ -1,5 +1,5 @@
 import { answerResponse, fieldTexts } from "../axon/response.ts";
-import { DEFAULT_TIMEOUT_SECONDS, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
+import { UNREAD_HEADERS } from "../bittensor/synapse-headers.ts";
 import type { Damage } from "../store/recording-format.ts";
 import { INPUT_FIELD, OUTPUT_FIELD } from "../subnets/synth/simulation.ts";
 import type { Hotkey } from "../units.ts";
@@ -36,15 +36,6 @@ export function describeRehearsal(rehearsal: Rehearsal): string {
     `verdict: ${rehearsal.verdict}`,
   ].join("\n");
 }
-
-const UNREAD_HEADERS: SynapseHeaders = {
-  timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
-  headerSize: 0,
-  totalSize: 0,
-  computedBodyHash: "",
-  axon: {},
-  dendrite: {},
-};
 
 /** The body of the response as the axon sends it, but for connection, times and the axon's signature. */
 export function responseJson(

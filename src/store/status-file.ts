@@ -37,7 +37,7 @@ const assetStatus = z.strictObject({
 });
 
 /** The updater's heartbeat. All instants are of the market clock. */
-export const updaterStatusSchema = z.strictObject({
+const updaterStatusSchema = z.strictObject({
   schema: z.literal(UPDATER_STATUS_SCHEMA),
   pid: z.int(),
   running: z.boolean(),

@@ -28,7 +28,7 @@ interface Group {
   readonly engines: readonly string[];
 }
 
-export function isBaseline(engine: string): engine is BaselineName {
+function isBaseline(engine: string): engine is BaselineName {
   return (BASELINE_NAMES as readonly string[]).includes(engine);
 }
 

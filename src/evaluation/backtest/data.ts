@@ -68,7 +68,7 @@ function scaled(candle: Candle, factor: number): Candle {
   return { ...candle, open: open * factor, high: high * factor, low: low * factor, close: close * factor };
 }
 
-export function closeTimeOf(candle: Candle): number {
+function closeTimeOf(candle: Candle): number {
   return candle.openTime + MINUTE_STEP_SECONDS;
 }
 

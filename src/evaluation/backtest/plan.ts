@@ -47,7 +47,7 @@ export const HISTORY_SECONDS = 28 * SECONDS_PER_DAY;
 /** Grid points of one chunk: seconds of work, so that progress shows and an interruption is answered. */
 const CHUNK_POINTS = 7500;
 /** The subnet's longest grid has 289 points. */
-export const MAX_POINTS = 10_000;
+const MAX_POINTS = 10_000;
 
 /** Whether a prompt's grid can be answered at all. */
 export function isGrid({ horizonSeconds, stepSeconds }: Prompt): boolean {

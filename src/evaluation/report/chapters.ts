@@ -14,7 +14,7 @@ import { ratioChart, ratioExtent, type RatioRow, type RatioSeries } from "./rati
 import { SERIES_COLOURS } from "./style.ts";
 import { ranked } from "./summary.ts";
 
-export function colourOf(view: HorizonView, forecaster: string): string {
+function colourOf(view: HorizonView, forecaster: string): string {
   return SERIES_COLOURS[Math.max(view.forecasters.indexOf(forecaster), 0) % SERIES_COLOURS.length]!;
 }
 
