@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { parseJsonBody } from "../axon/request-body.ts";
 import { publicKeyOf } from "../bittensor/ss58.ts";
@@ -27,7 +27,7 @@ import { INPUT_FIELD, parseSimulation } from "../subnets/synth/simulation.ts";
 import { parseStartTime } from "../subnets/synth/start-time.ts";
 import { CORRECT } from "../subnets/synth/validate-answer.ts";
 import { hotkey, millisToSeconds, type Hotkey, type UnixMillis, unixMillis } from "../units.ts";
-import { loadHotkey, parseKeyfile } from "../wallet/keyfile.ts";
+import { loadHotkey, loadKeyfile } from "../wallet/keyfile.ts";
 import type { Keypair } from "../wallet/keypair.ts";
 import { defineCommand, type CommandContext } from "./command.ts";
 
@@ -194,15 +194,9 @@ function onlyRecording(source: Extract<ReplaySource, { kind: "recordings" }>): R
   throw new UsageError([`--send: expected one recording, found ${source.recordings.length}; choose one with --id`]);
 }
 
-async function signingKey({ options: asked, config }: Context): Promise<Keypair> {
-  if (asked.keyFile === undefined) return loadHotkey(config.wallet);
-  let content: string;
-  try {
-    content = await readFile(asked.keyFile, "utf8");
-  } catch (error) {
-    throw new OperationalError("WALLET_UNREADABLE", `Cannot read --key-file: ${describeError(error)}`);
-  }
-  return parseKeyfile(content, asked.keyFile);
+function signingKey({ options: asked, config, logger, signal }: Context): Promise<Keypair> {
+  const sources = { logger, signal };
+  return asked.keyFile === undefined ? loadHotkey(config.wallet, sources) : loadKeyfile(asked.keyFile, sources);
 }
 
 /** The hotkey that was told, else the one that the request names. Its value is checked: it becomes part of a seed. */

@@ -1,17 +1,19 @@
-import { mkdir, open, readFile, stat } from "node:fs/promises";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { mkdir, open } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { verifySignature, type SignatureScheme } from "../bittensor/signature.ts";
 import { publicKeyOf } from "../bittensor/ss58.ts";
-import { isErrno, OperationalError } from "../errors.ts";
+import { OperationalError } from "../errors.ts";
 import { parseHex } from "./hex.ts";
+import { checkWalletNames, hotkeyFile, hotkeyPaths, readKeyfile, type WalletLocation } from "./hotkey-location.ts";
 import { keypairFromSecret, keypairFromSeed, type Keypair } from "./keypair.ts";
 import { miniSecretOf } from "./mnemonic.ts";
+import { terminalPrompt } from "./password-prompt.ts";
+import { invalidKeyfile } from "./refusal.ts";
+import { isSecretbox } from "./secretbox.ts";
+import { unlockKeyfile, type PasswordSources } from "./unlock.ts";
 
 /** A Bittensor hotkey file: JSON with optional fields (all versions of the SDK), or a bare mnemonic or hex seed. */
-
-const MAX_KEYFILE_BYTES = 65_536;
 
 const optionalText = z.string().nullish();
 const keyfileSchema = z.object({
@@ -27,40 +29,32 @@ const keyfileSchema = z.object({
 });
 type KeyfileFields = z.infer<typeof keyfileSchema>;
 
-export interface WalletLocation {
-  /** Folder of the wallets; `~` is the home folder. */
-  readonly path: string;
-  readonly name: string;
-  readonly hotkey: string;
+/**
+ * The wallet's hotkey, decrypted if need be: with the password of its `BT_PW_…` variable, else of a person at the terminal.
+ * Only `<path>/<name>/hotkeys/<hotkey>` is ever opened.
+ * @throws OperationalError WALLET_NAME, WALLET_COLDKEY, WALLET_MISSING, WALLET_UNREADABLE, WALLET_ENCRYPTED,
+ * WALLET_PASSWORD, WALLET_MEMORY, WALLET_INVALID, WALLET_MISMATCH
+ */
+export async function loadHotkey(wallet: WalletLocation, sources: Partial<PasswordSources> = {}): Promise<Keypair> {
+  checkWalletNames(wallet);
+  return loadKey(hotkeyFile(wallet), hotkeyPaths(wallet), sources);
 }
 
-export function hotkeyFile(wallet: WalletLocation): string {
-  const path = wallet.path === "~" || wallet.path.startsWith("~/") ? homedir() + wallet.path.slice(1) : wallet.path;
-  return join(path, wallet.name, "hotkeys", wallet.hotkey);
+/** A hotkey file anywhere else. Throws as loadHotkey does. */
+export async function loadKeyfile(file: string, sources: Partial<PasswordSources> = {}): Promise<Keypair> {
+  return loadKey(file, [file], sources);
 }
 
-/** Throws OperationalError: WALLET_MISSING, WALLET_UNREADABLE, WALLET_ENCRYPTED, WALLET_INVALID, WALLET_MISMATCH. */
-export async function loadHotkey(wallet: WalletLocation): Promise<Keypair> {
-  const file = hotkeyFile(wallet);
-  return parseKeyfile(await readKeyfile(file), file);
+async function loadKey(file: string, paths: readonly string[], sources: Partial<PasswordSources>): Promise<Keypair> {
+  const content = await readKeyfile(file, sources.logger);
+  if (!isSecretbox(content)) return parseKeyfile(textOf(content), file);
+  const { env = process.env, prompt = terminalPrompt(), ...others } = sources;
+  const { plaintext } = await unlockKeyfile({ file: resolve(file), paths, content }, { env, prompt, ...others });
+  return parseKeyfile(textOf(plaintext), file);
 }
 
-async function readKeyfile(file: string): Promise<string> {
-  try {
-    const { size } = await stat(file);
-    if (size > MAX_KEYFILE_BYTES) throw invalid(file, `is larger than ${MAX_KEYFILE_BYTES} bytes`);
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if (error instanceof OperationalError) throw error;
-    if (!isErrno(error, "ENOENT") && !isErrno(error, "ENOTDIR")) {
-      throw new OperationalError("WALLET_UNREADABLE", `Hotkey file ${file} cannot be read`, { cause: error });
-    }
-    throw new OperationalError(
-      "WALLET_MISSING",
-      `No hotkey file at ${file}: create one with \`btcli wallet new_hotkey\`, or set --wallet.name, --wallet.hotkey and --wallet.path`,
-      { details: { file } },
-    );
-  }
+function textOf(content: Uint8Array): string {
+  return Buffer.from(content).toString("utf8");
 }
 
 /** `origin` names the file in messages. No message ever quotes its content. */
@@ -81,25 +75,24 @@ export function parseKeyfile(content: string, origin: string): Keypair {
   return keypair;
 }
 
-const ENCRYPTED: readonly (readonly [string, string])[] = [
-  [
-    "$NACL",
-    "an encrypted key (NaCl); decrypt it with the Bittensor wallet tools and point --wallet.hotkey at the result",
-  ],
-  [
-    "$ANSIBLE_VAULT",
-    "encrypted with the old Ansible vault; convert it with `btcli wallet update`, then decrypt the hotkey with the Bittensor wallet tools",
-  ],
-  [
-    "gAAAAA",
-    "encrypted with the old Fernet format; convert it with `btcli wallet update`, then decrypt the hotkey with the Bittensor wallet tools",
-  ],
+/** Prompts for the old password and writes the file anew, as `$NACL` (tried with bittensor_wallet 4.1.1). */
+function conversion(origin: string): string {
+  const keyfile = `Keyfile(path='${resolve(origin)}', name='hotkey')`;
+  return `python3 -c "from bittensor_wallet import Keyfile; ${keyfile}.check_and_update_encryption()"`;
+}
+
+const ENCRYPTED: readonly (readonly [string, (origin: string) => string])[] = [
+  ["$NACL", () => "encrypted twice; decrypt it once with the Bittensor wallet tools"],
+  ["$ANSIBLE_VAULT", (origin) => `encrypted with the old Ansible vault; convert it with \`${conversion(origin)}\``],
+  ["gAAAAA", (origin) => `encrypted with the old Fernet format; convert it with \`${conversion(origin)}\``],
 ];
 
 function refuseEncrypted(content: string, origin: string): void {
   const found = ENCRYPTED.find(([prefix]) => content.startsWith(prefix));
   if (found === undefined) return;
-  throw new OperationalError("WALLET_ENCRYPTED", `Hotkey file ${origin} is ${found[1]}`, { details: { file: origin } });
+  throw new OperationalError("WALLET_ENCRYPTED", `Hotkey file ${origin} is ${found[1](origin)}`, {
+    details: { file: origin },
+  });
 }
 
 function bareKey(text: string, origin: string): Keypair {
@@ -113,19 +106,19 @@ function parseFields(text: string, origin: string): KeyfileFields {
   try {
     json = JSON.parse(text);
   } catch {
-    throw invalid(origin, "is not valid JSON"); // the parser's message would quote the content
+    throw invalidKeyfile(origin, "is not valid JSON"); // the parser's message would quote the content
   }
   const result = keyfileSchema.safeParse(json);
   if (result.success) return result.data;
   const names = result.error.issues.map((issue) => issue.path.join(".")).join(", ");
-  throw invalid(origin, `has fields of an unexpected type: ${names}`);
+  throw invalidKeyfile(origin, `has fields of an unexpected type: ${names}`);
 }
 
 function schemeOf(fields: KeyfileFields, origin: string): SignatureScheme {
   const cryptoType = fields.cryptoType ?? 1;
   if (cryptoType === 1) return "sr25519";
   if (cryptoType === 0) return "ed25519";
-  throw invalid(origin, `has cryptoType ${cryptoType}; expected 1 (sr25519) or 0 (ed25519)`);
+  throw invalidKeyfile(origin, `has cryptoType ${cryptoType}; expected 1 (sr25519) or 0 (ed25519)`);
 }
 
 /** Load order of the SDK: phrase, seed, private key. */
@@ -135,10 +128,10 @@ function deriveKeypair(fields: KeyfileFields, scheme: SignatureScheme, origin: s
     const seed = parseHex(fields.secretSeed, 32);
     if (seed !== undefined) return keypairFromSeed(seed, scheme);
     // bittensor_wallet 4 writes a garbled secretSeed for keys regenerated from hex, beside an intact privateKey.
-    if (!isPresent(fields.privateKey)) throw invalid(origin, "has a secretSeed that is not 32 bytes of hex");
+    if (!isPresent(fields.privateKey)) throw invalidKeyfile(origin, "has a secretSeed that is not 32 bytes of hex");
   }
   if (isPresent(fields.privateKey)) return fromPrivateKey(fields, fields.privateKey, scheme, origin);
-  throw invalid(origin, "holds no secret: expected secretPhrase, secretSeed or privateKey");
+  throw invalidKeyfile(origin, "holds no secret: expected secretPhrase, secretSeed or privateKey");
 }
 
 function isPresent(value: string | null | undefined): value is string {
@@ -147,7 +140,7 @@ function isPresent(value: string | null | undefined): value is string {
 
 function fromPhrase(phrase: string, scheme: SignatureScheme, origin: string): Keypair {
   const seed = miniSecretOf(phrase.trim());
-  if (seed === undefined) throw invalid(origin, "holds neither a valid mnemonic nor a 32-byte hex seed");
+  if (seed === undefined) throw invalidKeyfile(origin, "holds neither a valid mnemonic nor a 32-byte hex seed");
   return keypairFromSeed(seed, scheme);
 }
 
@@ -155,9 +148,9 @@ function fromPrivateKey(fields: KeyfileFields, text: string, scheme: SignatureSc
   const seed = scheme === "ed25519" ? parseHex(text, 32) : undefined;
   if (seed !== undefined) return keypairFromSeed(seed, scheme); // bittensor_wallet keeps the seed there
   const privateKey = parseHex(text, 64);
-  if (privateKey === undefined) throw invalid(origin, "has a privateKey of the wrong length");
+  if (privateKey === undefined) throw invalidKeyfile(origin, "has a privateKey of the wrong length");
   const publicKey = declaredPublicKey(fields);
-  if (publicKey === undefined) throw invalid(origin, "has a privateKey but no publicKey to check it against");
+  if (publicKey === undefined) throw invalidKeyfile(origin, "has a privateKey but no publicKey to check it against");
   const secretKey = scheme === "sr25519" ? scalarTimesEight(privateKey) : privateKey;
   const keypair = keypairFromSecret({ scheme, publicKey, secretKey });
   const message = new TextEncoder().encode("hotkey file self-check");
@@ -222,8 +215,4 @@ export async function writeHotkeyFile(wallet: WalletLocation, seed: Uint8Array):
     throw new OperationalError("WALLET_UNWRITABLE", `Hotkey file ${file} cannot be created`, { cause: error });
   }
   return file;
-}
-
-function invalid(origin: string, problem: string): OperationalError {
-  return new OperationalError("WALLET_INVALID", `Hotkey file ${origin} ${problem}`, { details: { file: origin } });
 }

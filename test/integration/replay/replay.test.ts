@@ -327,7 +327,7 @@ describe("replay command", () => {
     );
     await assert.rejects(
       run(replayCommand, "last", "--send", server.url, "--key-file", "/none"),
-      hasCode("WALLET_UNREADABLE"),
+      hasCode("WALLET_MISSING"),
     );
   });
 });

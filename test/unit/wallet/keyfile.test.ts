@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { inspect } from "node:util";
 import { verifySignature } from "../../../src/bittensor/signature.ts";
 import { OperationalError } from "../../../src/errors.ts";
-import { hotkeyFile, loadHotkey, parseKeyfile, writeHotkeyFile } from "../../../src/wallet/keyfile.ts";
+import { hotkeyFile } from "../../../src/wallet/hotkey-location.ts";
+import { loadHotkey, parseKeyfile, writeHotkeyFile } from "../../../src/wallet/keyfile.ts";
 import type { Keypair } from "../../../src/wallet/keypair.ts";
 
 /** Key files that bittensor_wallet 4.1.1 wrote, all of public development keys. */
@@ -99,7 +100,7 @@ describe("key files of bittensor_wallet", () => {
 describe("refused key files", () => {
   const { secretSeed, privateKey } = SR25519;
   const cases: readonly (readonly [string, unknown, string])[] = [
-    ["NaCl", "$NACLxxxx", "WALLET_ENCRYPTED"],
+    ["NaCl twice", "$NACLxxxx", "WALLET_ENCRYPTED"],
     ["Ansible", "$ANSIBLE_VAULT;1.1;AES256", "WALLET_ENCRYPTED"],
     ["Fernet", "gAAAAABh", "WALLET_ENCRYPTED"],
     ["another address", { secretSeed, ss58Address: ED25519.ss58Address }, "WALLET_MISMATCH"],
@@ -150,7 +151,8 @@ describe("keys on disk", () => {
 
   it("a missing file says which, and a folder is unreadable", async () => {
     await assert.rejects(loadHotkey({ path: folder, name: "demo", hotkey: "none" }), { code: "WALLET_MISSING" });
-    await assert.rejects(loadHotkey({ path: folder, name: "demo", hotkey: "." }), { code: "WALLET_UNREADABLE" });
+    await mkdir(join(folder, "demo", "hotkeys", "folder"), { recursive: true });
+    await assert.rejects(loadHotkey({ path: folder, name: "demo", hotkey: "folder" }), { code: "WALLET_UNREADABLE" });
   });
 
   it("~ is the home folder", () => {
