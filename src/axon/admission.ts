@@ -9,7 +9,7 @@ import { parseSignature } from "../bittensor/signature.ts";
 import { requestMessage } from "../bittensor/signed-message.ts";
 import { publicKeyOf } from "../bittensor/ss58.ts";
 import type { SynapseHeaders } from "../bittensor/synapse-headers.ts";
-import type { Metagraph } from "../chain/metagraph.ts";
+import type { Metagraph, Neuron } from "../chain/metagraph.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
 import { hotkey, millisToNanos, type Hotkey } from "../units.ts";
@@ -109,13 +109,22 @@ function screenHotkey(gate: Gate, claimed: string): Admitted {
   const neuron = metagraph.neuron(claimed);
   if (neuron === undefined) {
     const welcome = (metagraph.open || blacklist.allowNonRegistered) && publicKeyOf(claimed) !== undefined;
-    if (!welcome) return blacklisted("unrecognized_hotkey", "Unrecognized hotkey");
+    if (!welcome) {
+      const reason = metagraph.voidReason();
+      if (reason !== null) return blacklisted("metagraph_void", reason);
+      return blacklisted("unrecognized_hotkey", "Unrecognized hotkey");
+    }
     return { ok: true, sender: { hotkey: hotkey(claimed), stake: 0 } };
   }
+  return refuseNeuron(blacklist, neuron) ?? { ok: true, sender: { hotkey: neuron.hotkey, stake: neuron.stake } };
+}
+
+/** Why the blacklist does not answer a registered neuron. */
+export function refuseNeuron(blacklist: Config["blacklist"], neuron: Neuron): Refusal | undefined {
   if (neuron.stake < blacklist.validatorMinStake) return blacklisted("low_stake", "Stake below minimum threshold");
   if (blacklist.forceValidatorPermit && !neuron.validatorPermit)
     return blacklisted("no_permit", "Non-validator hotkey");
-  return { ok: true, sender: { hotkey: neuron.hotkey, stake: neuron.stake } };
+  return undefined;
 }
 
 function synapseClaim(gate: Gate, headers: SynapseHeaders): NonceClaim {

@@ -1,11 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
+import { normaliseIp } from "../chain/ip-address.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import { handleCall, refuseEarly, type AbortReason, type AxonContext, type Call } from "./call.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 import { byteLength, send } from "./response.ts";
-import { normaliseIp } from "./sender-address.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
 
 /** How long requests that a shutdown aborts have to say 503. */

@@ -1,18 +1,7 @@
-import { isIP, SocketAddress } from "node:net";
-import type { Config } from "../config/schema.ts";
+import { normaliseIp } from "../chain/ip-address.ts";
 import type { Metagraph, Neuron } from "../chain/metagraph.ts";
+import type { Config } from "../config/schema.ts";
 import { OperationalError } from "../errors.ts";
-
-/** One spelling per address: IPv4-mapped IPv6 becomes IPv4, IPv6 its shortest form; undefined for any other text. */
-export function normaliseIp(text: string): string | undefined {
-  const address = text.split("%", 1)[0]!.trim();
-  const version = isIP(address);
-  if (version === 0) return undefined;
-  if (version === 4) return address;
-  const shortest = new SocketAddress({ address, family: "ipv6" }).address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(shortest);
-  return mapped?.[1] ?? shortest;
-}
 
 /**
  * Whether an address (normalised) may ask at all. `axon.allowIps` is `any`, or a comma-separated list of addresses in

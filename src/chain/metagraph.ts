@@ -5,7 +5,7 @@ import { publicKeyOf } from "../bittensor/ss58.ts";
 import type { Clock } from "../clock.ts";
 import { describeError, OperationalError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { hotkey, type Hotkey } from "../units.ts";
+import { hotkey, unixMillis, type Hotkey, type UnixMillis } from "../units.ts";
 
 export interface Neuron {
   readonly hotkey: Hotkey;
@@ -26,17 +26,22 @@ export interface Metagraph {
   validators(): readonly Neuron[];
   /** Seconds since this was last known to be the current metagraph. */
   ageSeconds(): number;
+  /** Why nobody is known at present; null while the metagraph can be used. */
+  voidReason(): string | null;
 }
 
 /** Admits every correctly signed request. */
 export function openMetagraph(): Metagraph {
-  return { open: true, neuron: () => undefined, validators: () => [], ageSeconds: () => 0 };
+  return { open: true, neuron: () => undefined, validators: () => [], ageSeconds: () => 0, voidReason: () => null };
 }
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const MAX_NEURONS = 65_536;
 
 const metagraphFileSchema = z.object({
+  /** Written where the chain client keeps its last metagraph; optional in a file of one's own. */
+  netuid: z.int().min(0).optional(),
+  updatedAt: z.iso.datetime({ offset: true }).optional(),
   neurons: z
     .array(
       z.object({
@@ -96,6 +101,7 @@ export function staticMetagraph(file: string, context: { clock: Clock; logger: L
       refresh();
       return Math.max(0, (clock.nowMs() - currentAtMs) / 1000);
     },
+    voidReason: () => null,
   };
 }
 
@@ -110,10 +116,29 @@ function fileVersion(file: string): string {
 }
 
 function readSnapshot(file: string): Snapshot {
+  const { neurons } = readMetagraphFile(file);
+  return {
+    byHotkey: new Map(neurons.map((neuron) => [neuron.hotkey, neuron])),
+    validators: neurons.filter((neuron) => neuron.validatorPermit),
+  };
+}
+
+export interface MetagraphFile {
+  readonly neurons: readonly Neuron[];
+  /** Null where the file does not say. */
+  readonly netuid: number | null;
+  /** When this was known to be the metagraph: what the file says, else when it was written. */
+  readonly updatedAtMs: UnixMillis;
+}
+
+/** Throws OperationalError METAGRAPH_FILE. */
+export function readMetagraphFile(file: string): MetagraphFile {
   try {
-    if (statSync(file).size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`);
+    const { size, mtimeMs } = statSync(file);
+    if (size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`);
     const content = metagraphFileSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
     if (!content.success) throw new Error(z.prettifyError(content.error).slice(0, 2000));
+    const { netuid, updatedAt } = content.data;
     const neurons = content.data.neurons.map((entry, index) => ({
       hotkey: hotkey(entry.hotkey),
       uid: entry.uid ?? index,
@@ -121,10 +146,8 @@ function readSnapshot(file: string): Snapshot {
       validatorPermit: entry.validator_permit,
       ip: entry.ip ?? null,
     }));
-    return {
-      byHotkey: new Map(neurons.map((neuron) => [neuron.hotkey, neuron])),
-      validators: neurons.filter((neuron) => neuron.validatorPermit),
-    };
+    const updatedAtMs = updatedAt === undefined ? mtimeMs : Date.parse(updatedAt);
+    return { neurons, netuid: netuid ?? null, updatedAtMs: unixMillis(updatedAtMs) };
   } catch (error) {
     throw new OperationalError(
       "METAGRAPH_FILE",

@@ -1,8 +1,9 @@
 import path from "node:path";
 import { z } from "zod";
 import { startHealth, type Readiness } from "../axon/health.ts";
-import { startAxon } from "../axon/server.ts";
+import { startAxon, type Axon } from "../axon/server.ts";
 import { openMetagraph, staticMetagraph, type Metagraph } from "../chain/metagraph.ts";
+import { openChain, type Subnet } from "../chain/start-chain.ts";
 import { systemClock, type Clock } from "../clock.ts";
 import { marketClock } from "../config/clock.ts";
 import { PACKAGE_ROOT } from "../config/load.ts";
@@ -30,65 +31,35 @@ export const serveCommand = defineCommand({
   name: "serve",
   isDaemon: true,
   summary: "run the axon: answer signed prompts of validators",
-  usage: "serve --wallet.name NAME --wallet.hotkey HOTKEY --metagraph.file FILE [settings]",
+  usage: "serve --wallet.name NAME --wallet.hotkey HOTKEY [--netuid 247] [--axon.dry_run] [settings]",
   options: z.object({}),
   positionals: [],
   sections: [
-    ...["netuid", "wallet", "axon", "health", "blacklist", "metagraph", "stateDir", "engines", "feeds", "recordings"],
-    ...["clock", "logging"],
+    ...["netuid", "subtensor", "wallet", "axon", "health", "blacklist", "neuron", "metagraph", "stateDir"],
+    ...["engines", "feeds", "recordings", "clock", "logging"],
   ],
-  async run({ config, configFiles, logger, signal }) {
-    const metagraph = await configured(() => openConfiguredMetagraph(config, logger));
-    const keypair = await configured(() => loadHotkey(config.wallet));
-    const clock = marketClock(config.clock);
+  async run({ config, configFiles, logger, signal, print }) {
+    const listed = await configured(() => openListedMetagraph(config, logger));
+    const keypair = await configured(() => loadHotkey(config.wallet, { logger, signal }));
+    const subnet = listed ?? (await openChain({ config, keypair, clock: systemClock, logger, print, signal }));
+    const { metagraph } = subnet;
     await using closers = new AsyncDisposableStack();
-
-    const recordings = config.recordings.enabled ? await openRecordings(config, { keypair, logger }) : null;
-    if (recordings) closers.defer(() => recordings.close());
-    const pool = await createSimulationPool(config.engines);
-    closers.defer(() => pool.close());
-    const reader = new VolatilityReader(new VolatilityStore(config.stateDir), {
-      maxStateAgeSeconds: config.engines.maxStateAgeSeconds,
-      clock: systemClock,
-    });
-    const readiness = (): Readiness =>
-      stateReadiness(
-        (asset) => reader.snapshot(asset, millisToSeconds(clock.nowMs())),
-        config.health.maxStateAgeSeconds,
-      );
-    const service = createSimulationService({
-      hotkey: hotkey(keypair.address),
-      reader,
-      feed: openFeed(config, { clock, logger }),
-      pool,
-      engines: createEngines({ ewma: config.engines.ewma }),
-      clock,
-      logger,
-      config,
-    });
-    const axon = await startAxon({
-      config: config.axon,
-      blacklist: config.blacklist,
-      keypair,
-      metagraph,
-      services: [service],
-      clock: systemClock,
-      logger,
-      nonceFile: path.join(config.stateDir, "nonces", `${keypair.address}.log`),
-      threads: config.engines.threads,
-      onExchange: (exchange) => recordings?.append(exchange),
-    });
-    closers.defer(() => axon.close({ graceMs: config.axon.shutdownGraceMs }));
+    const serving = await startServing(config, { keypair, metagraph, logger, closers });
+    const { axon } = serving;
+    const follower = subnet.follow?.(axon.port);
+    if (follower) closers.defer(() => follower.close());
+    const readiness = (): Readiness => {
+      const reasons = [...serving.reasons(), ...(follower?.reasons() ?? [])];
+      return { ready: reasons.length === 0, reasons };
+    };
     const health = await startHealth({
       ip: config.health.ip,
       port: config.health.port ?? (config.axon.port === 0 ? 0 : axon.port + HEALTH_PORT_OFFSET),
       readiness,
       counters: () => ({
-        axon: axon.stats(),
-        simulations: pool.stats(),
-        synth: service.stats(),
-        recordings: recordings?.stats() ?? null,
+        ...serving.counters(),
         metagraph: { validators: metagraph.validators().length, ageSeconds: metagraph.ageSeconds() },
+        chain: follower?.stats() ?? null,
       }),
     });
     closers.defer(() => health.close());
@@ -100,14 +71,80 @@ export const serveCommand = defineCommand({
     };
     logger.info({ ...facts, health: `${health.address}:${health.port}` }, "Axon is listening");
 
-    await untilReady(readiness, { logger, signal });
-    if (!signal.aborted)
-      await new Promise((resolve) => {
-        signal.addEventListener("abort", resolve, { once: true });
+    const ended = new AbortController();
+    closers.defer(() => {
+      ended.abort();
+    });
+    void untilReady(readiness, { logger, signal: AbortSignal.any([signal, ended.signal]) });
+    const stopped = new Promise<typeof EXIT.OK>((resolve) => {
+      signal.addEventListener("abort", () => {
+        resolve(EXIT.OK);
       });
-    return EXIT.OK;
+      if (signal.aborted) resolve(EXIT.OK);
+    });
+    return await Promise.race([stopped, ...(follower ? [follower.unregistered.then(() => EXIT.NOT_REGISTERED)] : [])]);
   },
 });
+
+interface Serving {
+  readonly axon: Axon;
+  /** Why prompts are not answered by the engine they should be. */
+  readonly reasons: () => readonly string[];
+  readonly counters: () => Readonly<Record<string, unknown>>;
+}
+
+/** Opens the axon with everything behind it; `closers` ends it all. */
+async function startServing(
+  config: Config,
+  shell: { keypair: Keypair; metagraph: Metagraph; logger: Logger; closers: AsyncDisposableStack },
+): Promise<Serving> {
+  const { keypair, metagraph, logger, closers } = shell;
+  const clock = marketClock(config.clock);
+  const recordings = config.recordings.enabled ? await openRecordings(config, { keypair, logger }) : null;
+  if (recordings) closers.defer(() => recordings.close());
+  const pool = await createSimulationPool(config.engines);
+  closers.defer(() => pool.close());
+  const reader = new VolatilityReader(new VolatilityStore(config.stateDir), {
+    maxStateAgeSeconds: config.engines.maxStateAgeSeconds,
+    clock: systemClock,
+  });
+  const reasons = (): readonly string[] =>
+    stateReadiness((asset) => reader.snapshot(asset, millisToSeconds(clock.nowMs())), config.health.maxStateAgeSeconds)
+      .reasons;
+  const service = createSimulationService({
+    hotkey: hotkey(keypair.address),
+    reader,
+    feed: openFeed(config, { clock, logger }),
+    pool,
+    engines: createEngines({ ewma: config.engines.ewma }),
+    clock,
+    logger,
+    config,
+  });
+  const axon = await startAxon({
+    config: config.axon,
+    blacklist: config.blacklist,
+    keypair,
+    metagraph,
+    services: [service],
+    clock: systemClock,
+    logger,
+    nonceFile: path.join(config.stateDir, "nonces", `${keypair.address}.log`),
+    threads: config.engines.threads,
+    onExchange: (exchange) => recordings?.append(exchange),
+  });
+  closers.defer(() => axon.close({ graceMs: config.axon.shutdownGraceMs }));
+  return {
+    axon,
+    reasons,
+    counters: () => ({
+      axon: axon.stats(),
+      simulations: pool.stats(),
+      synth: service.stats(),
+      recordings: recordings?.stats() ?? null,
+    }),
+  };
+}
 
 /** A wallet or metagraph file that cannot be used needs a person, as a wrong flag does: pm2 must not try again. */
 async function configured<Result>(open: () => Result | Promise<Result>): Promise<Result> {
@@ -118,16 +155,20 @@ async function configured<Result>(open: () => Result | Promise<Result>): Promise
   }
 }
 
-function openConfiguredMetagraph(config: Config, logger: Logger): Metagraph {
-  if (config.metagraph.mode === "open") {
+/** A metagraph that is given, so that no chain is asked; null where the chain's is wanted. */
+function openListedMetagraph(config: Config, logger: Logger): Subnet | null {
+  const { mode, file } = config.metagraph;
+  if (mode === "open") {
     logger.warn("Metagraph is open: every correctly signed request is answered, whoever sends it");
-    return openMetagraph();
+    return { metagraph: openMetagraph(), follow: null };
   }
-  if (config.metagraph.file === null) {
-    const problem = "--metagraph.file: expected a JSON file of the subnet's hotkeys (see README), found nothing";
-    throw new UsageError([problem]);
+  if (file !== null) {
+    logger.info({ file }, "Metagraph is read from a file: no chain is asked, the axon is not announced");
+    return { metagraph: staticMetagraph(file, { clock: systemClock, logger }), follow: null };
   }
-  return staticMetagraph(config.metagraph.file, { clock: systemClock, logger });
+  if (mode === "chain") return null;
+  const problem = "--metagraph.file: expected a JSON file of the subnet's hotkeys (see README), found nothing";
+  throw new UsageError([problem]);
 }
 
 async function openRecordings(config: Config, shell: { keypair: Keypair; logger: Logger }): Promise<RecordingLog> {
@@ -157,7 +198,7 @@ async function untilReady(readiness: () => Readiness, shell: { logger: Logger; s
       process.send?.("ready");
       return;
     }
-    if (!said) logger.warn({ reasons }, "Not ready; prompts are answered by fallback engines meanwhile");
+    if (!said) logger.warn({ reasons }, "Not ready yet");
     said = true;
     await systemClock.sleep(READINESS_POLL_MS, signal).catch(() => undefined);
   }

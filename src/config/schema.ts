@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { endpointsSetting, networkSetting } from "../chain/endpoints.ts";
 import { ASSET_SYMBOLS } from "../market/assets.ts";
 
 /**
@@ -25,13 +26,16 @@ const httpUrl = z.url({ protocol: /^https?$/, error: "expected an http(s) URL" }
 const instant = z.iso.datetime({ offset: true, error: "expected an ISO 8601 instant such as 2025-08-01T12:00:00Z" });
 const apiKey = z.string().min(1).nullable();
 
-const NETWORKS = ["finney", "test", "local"] as const;
-const network = z
-  .string()
-  .refine((text) => (NETWORKS as readonly string[]).includes(text) || /^wss?:\/\/[^\s/]/.test(text), {
-    error: "expected finney, test, local or a ws:// or wss:// URL",
-  });
 const ipAddress = z.string().refine((text) => isIP(text) !== 0, { error: "expected an IP address" });
+
+/** One service alone is not believed, and one host under two URLs is one service. */
+const ipServices = z.array(z.string()).refine(
+  (urls) => {
+    const parsed = urls.filter((url) => httpUrl.safeParse(url).success).map((url) => new URL(url));
+    return parsed.length === urls.length && new Set(parsed.map(({ host }) => host)).size >= 2;
+  },
+  { error: "expected http(s) URLs of at least two different hosts" },
+);
 
 const ewmaParameters = z.strictObject({
   halfLifeMinuteSeconds: seconds,
@@ -58,11 +62,14 @@ const hostLimits = z.strictObject({
 export const configSchema = z.strictObject({
   netuid: z.int().min(0).max(65_535).describe("subnet: 50 is Synth on mainnet, 247 on testnet"),
   subtensor: z.strictObject({
-    network: network.describe("finney, test, local or a ws:// URL"),
-    chainEndpoint: z
-      .url({ protocol: /^wss?$/, error: "expected a ws:// or wss:// URL" })
+    network: networkSetting.describe(
+      "finney, test, local or a ws:// URL; several, separated by commas, stand in for each other",
+    ),
+    chainEndpoint: endpointsSetting
       .nullable()
-      .describe("chain endpoint that overrides the network's own"),
+      .describe("chain endpoints (as above, URLs) that override the network's own"),
+    timeoutMs: milliseconds.describe("longest time one call to an endpoint may take; then the next endpoint is tried"),
+    staleHeadSeconds: seconds.describe("an endpoint without a new block for this long is left for the next one"),
   }),
   wallet: z.strictObject({
     name: z.string().min(1).meta({ env: "BT_WALLET_NAME", description: "wallet (coldkey) name" }),
@@ -73,7 +80,11 @@ export const configSchema = z.strictObject({
     ip: ipAddress.describe("address to listen on"),
     port: port.describe("port to listen on; 0 takes a free one"),
     externalIp: ipAddress.nullable().describe("address that validators reach this axon at"),
+    ipServices: ipServices.describe(
+      "URLs that answer with the caller's address; two must agree on axon.external_ip where it is not set (repeat the flag)",
+    ),
     externalPort: port.nullable().describe("port that validators reach this axon at"),
+    dryRun: z.boolean().describe("print the serve_axon extrinsic instead of sending it"),
     allowIps: z
       .string()
       .min(1)
@@ -105,9 +116,15 @@ export const configSchema = z.strictObject({
   }),
   metagraph: z.strictObject({
     mode: z
-      .enum(["file", "open"])
-      .describe("file: read metagraph.file; open: admit every correct signature (demo only)"),
-    file: z.string().min(1).nullable().meta({ description: "JSON file with hotkeys, stakes, permits and IPs" }),
+      .enum(["chain", "file", "open"])
+      .describe(
+        "chain: follow the subnet on chain; file: read metagraph.file; open: admit every correct signature (demo only)",
+      ),
+    file: z.string().min(1).nullable().meta({
+      description: "JSON file with hotkeys, stakes, permits and IPs; where given, it is used and no chain is asked",
+    }),
+    refreshSeconds: seconds.describe("longest time between two metagraph refreshes (see also neuron.epoch_length)"),
+    maxAgeSeconds: seconds.describe("without chain the last metagraph is used for this long; then nobody is admitted"),
   }),
   logging: z.strictObject({
     debug: z.boolean().describe("log at debug level"),

@@ -47,7 +47,7 @@ export async function createRehearsal(dir: string, config: Config): Promise<Rehe
     ...config,
     stateDir,
     wallet,
-    metagraph: { mode: "file", file: metagraphFile },
+    metagraph: { ...config.metagraph, mode: "file", file: metagraphFile },
     // Secrets reach the processes through the environment only.
     feeds: { ...config.feeds, pyth: { ...config.feeds.pyth, apiKey: null } },
   };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createAddressFilter, normaliseIp } from "../../../src/axon/sender-address.ts";
+import { createAddressFilter } from "../../../src/axon/sender-address.ts";
+import { normaliseIp } from "../../../src/chain/ip-address.ts";
 import { createSlots } from "../../../src/axon/slots.ts";
 import type { Metagraph, Neuron } from "../../../src/chain/metagraph.ts";
 import { hotkey } from "../../../src/units.ts";
@@ -9,7 +10,13 @@ const blacklist = { forceValidatorPermit: true, validatorMinStake: 65_000, allow
 
 function metagraphOf(...validators: readonly Pick<Neuron, "stake" | "ip">[]) {
   let current = validators.map((entry): Neuron => ({ hotkey: hotkey("5"), uid: 0, validatorPermit: true, ...entry }));
-  const metagraph: Metagraph = { open: false, neuron: () => undefined, validators: () => current, ageSeconds: () => 0 };
+  const metagraph: Metagraph = {
+    open: false,
+    neuron: () => undefined,
+    validators: () => current,
+    ageSeconds: () => 0,
+    voidReason: () => null,
+  };
   return {
     metagraph,
     replace: (ip: string) => {
