@@ -2,12 +2,14 @@ import type { Command } from "./commands/command.ts";
 import { backtestCommand } from "./commands/backtest.ts";
 import { crpsTestCommand } from "./commands/crps-test.ts";
 import { demoCommand } from "./commands/demo.ts";
+import { firewallCommand } from "./commands/firewall.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { marketCommand } from "./commands/market.ts";
 import { replayCommand } from "./commands/replay.ts";
 import { scoreCommand } from "./commands/score.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { updateCommand } from "./commands/update.ts";
+import { walletPasswordCommand } from "./commands/wallet-password.ts";
 import { allSettingsHelp, commandHelp, programHelp } from "./config/help.ts";
 import { loadConfig, type Loaded } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
@@ -26,6 +28,8 @@ const COMMANDS: readonly Command[] = [
   scoreCommand,
   backtestCommand,
   crpsTestCommand,
+  firewallCommand,
+  walletPasswordCommand,
 ];
 
 function print(text: string): void {

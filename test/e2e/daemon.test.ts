@@ -172,7 +172,7 @@ describe("the command line", () => {
   });
 
   it("explains a missing metagraph, wallet and command", () => {
-    assert.match(run("serve").err, /--metagraph\.file/);
+    assert.match(run("serve", "--metagraph.mode", "file").err, /--metagraph\.file/);
     const { code, err } = run("serve", "--metagraph.mode", "open", "--wallet.path", "/nonexistent");
     assert.equal(code, 2, "pm2 must not try again");
     assert.match(err, /No hotkey file at \/nonexistent/);
