@@ -1,17 +1,9 @@
 import { ApiPromise, WsProvider } from "@polkadot/api";
+import type { Bytes } from "@polkadot/types";
 import type { ProviderInterface } from "@polkadot/rpc-provider/types";
 import { u8aToHex } from "@polkadot/util";
 import { describeError, OperationalError } from "../errors.ts";
-import type {
-  AxonAnswer,
-  ChainEvents,
-  ChainFacts,
-  ChainLink,
-  ChainNeuron,
-  ServedAxon,
-  SignPayload,
-  SubnetAnswer,
-} from "./link.ts";
+import type { AxonAnswer, ChainEvents, ChainFacts, ChainLink, ServedAxon, SignPayload, SubnetAnswer } from "./link.ts";
 import { ipOfInteger } from "./serve-axon.ts";
 import { declaredOutput, decodeAnswer, LEGACY_TYPES, SUBNET_READINGS, type SubnetReading } from "./subnet-codec.ts";
 import { serveAxonExtrinsic, submitServeAxon } from "./submit.ts";
@@ -155,41 +147,52 @@ async function subscribe(
   return first.promise;
 }
 
-/** By the first reading that this runtime has; axons from their map where the reading has none. */
+/** A runtime without this method, or one so old that neither its metadata nor we know the answer's type. */
+const UNAVAILABLE = new Set(["CHAIN_NO_METHOD", "CHAIN_UNKNOWN_TYPE"]);
+
+/**
+ * By the first reading that works; axons from their map where the reading has none. An answer against its own type ends
+ * it: what an endpoint says then is not worth reading otherwise. Plain alpha instead of S would refuse validators, so that
+ * reading is only for runtimes without the better ones, not for a node that fails at them.
+ */
 async function readSubnet(api: ApiPromise, netuid: number): Promise<SubnetAnswer> {
   const header = await api.rpc.chain.getHeader();
-  const block = header.number.toNumber();
-  const problems: string[] = [];
+  const at = { netuid, block: header.number.toNumber(), blockHash: header.hash.toHex() };
+  const problems: OperationalError[] = [];
   for (const reading of SUBNET_READINGS) {
-    let neurons: ChainNeuron[] | null;
+    if (!reading.hasStakeS && problems.some(({ code }) => !UNAVAILABLE.has(code))) break;
     try {
-      neurons = await readBy(api, reading, { netuid, blockHash: header.hash.toHex() });
+      return await readBy(api, reading, at);
     } catch (error) {
-      if (!api.isConnected) throw error;
-      problems.push(`${reading.method}: ${describeError(error)}`);
-      continue;
+      const problem = error instanceof OperationalError ? error : rpcError(reading.method, error);
+      if (!api.isConnected || problem.code === "CHAIN_ANSWER" || problem.code === "CHAIN_NO_SUBNET") throw problem;
+      problems.push(problem);
     }
-    if (neurons === null) throw new OperationalError("CHAIN_NO_SUBNET", `There is no subnet ${netuid} on this chain`);
-    const source = reading.method;
-    if (source !== "get_subnet_state") return { source, block, neurons };
-    const axons = await readAxons(api, netuid);
-    const placed = neurons.map((neuron) => ({ ...neuron, ...axons.get(neuron.hotkey) }));
-    return { source, block, neurons: placed };
   }
-  throw new OperationalError("CHAIN_ANSWER", `No way to read the metagraph worked: ${problems.join("; ")}`);
+  throw new OperationalError("CHAIN_RPC", `The metagraph cannot be read: ${problems.map(describeError).join("; ")}`);
 }
 
 async function readBy(
   api: ApiPromise,
   reading: SubnetReading,
-  at: { netuid: number; blockHash: string },
-): Promise<ChainNeuron[] | null> {
-  if (declaredOutput(api, reading.runtimeApi, reading.method) === "absent") {
-    throw new OperationalError("CHAIN_RPC", "this runtime does not have it");
+  at: { netuid: number; block: number; blockHash: string },
+): Promise<SubnetAnswer> {
+  const { netuid, block, blockHash } = at;
+  const { method: source } = reading;
+  const absent = new OperationalError("CHAIN_NO_METHOD", `this runtime has no ${source}`);
+  if (declaredOutput(api, reading.runtimeApi, source) === "absent") throw absent;
+  const argument = u8aToHex(api.registry.createType("u16", netuid).toU8a());
+  let answer: Bytes;
+  try {
+    answer = await api.rpc.state.call(`${reading.runtimeApi}_${source}`, argument, blockHash);
+  } catch (error) {
+    throw /exported method .* is not found/i.test(describeError(error)) ? absent : error;
   }
-  const argument = u8aToHex(api.registry.createType("u16", at.netuid).toU8a());
-  const answer = await api.rpc.state.call(`${reading.runtimeApi}_${reading.method}`, argument, at.blockHash);
-  return reading.neuronsOf(decodeAnswer(api, reading, answer.toU8a(true)));
+  const neurons = reading.neuronsOf(decodeAnswer(api, reading, answer.toU8a(true)));
+  if (neurons === null) throw new OperationalError("CHAIN_NO_SUBNET", `There is no subnet ${netuid} on this chain`);
+  if (reading.hasAxons) return { source, block, neurons };
+  const axons = await readAxons(api, netuid);
+  return { source, block, neurons: neurons.map((neuron) => ({ ...neuron, ...axons.get(neuron.hotkey) })) };
 }
 
 /** Hotkey → published address, of all axons of the subnet. */

@@ -85,7 +85,7 @@ export interface Inclusion {
 
 /**
  * One connection at a time. Every method settles within the call timeout it was made with and rejects with
- * OperationalError: CHAIN_UNREACHABLE, CHAIN_TIMEOUT, CHAIN_LOST, CHAIN_ANSWER (not decodable), CHAIN_NO_SUBNET,
+ * OperationalError: CHAIN_UNREACHABLE, CHAIN_TIMEOUT, CHAIN_LOST, CHAIN_ANSWER (not what its type says), CHAIN_NO_SUBNET,
  * CHAIN_REFUSED (details.refusal of serve_axon), CHAIN_RPC (the endpoint answered with an error).
  */
 export interface ChainLink {

@@ -110,6 +110,9 @@ export interface SubnetReading {
   readonly runtimeApi: string;
   readonly method: "get_subnet_state" | "get_metagraph" | "get_neurons_lite";
   readonly legacyType: AnswerType | null;
+  /** Whether its stake is metagraph S. */
+  readonly hasStakeS: boolean;
+  readonly hasAxons: boolean;
   /** Null: the chain says that there is no such subnet. */
   readonly neuronsOf: (primitive: unknown) => ChainNeuron[] | null;
 }
@@ -120,6 +123,8 @@ export const SUBNET_READINGS: readonly SubnetReading[] = [
     runtimeApi: "SubnetInfoRuntimeApi",
     method: "get_subnet_state",
     legacyType: { type: "Option<LegacySubnetState>", some: "LegacySubnetState" },
+    hasStakeS: true,
+    hasAxons: false,
     neuronsOf: (primitive) => {
       const state = subnetStateSchema.parse(primitive);
       return state && neuronsOfState(state, () => null);
@@ -129,6 +134,8 @@ export const SUBNET_READINGS: readonly SubnetReading[] = [
     runtimeApi: "SubnetInfoRuntimeApi",
     method: "get_metagraph",
     legacyType: null,
+    hasStakeS: true,
+    hasAxons: true,
     neuronsOf: (primitive) => {
       const metagraph = metagraphSchema.parse(primitive);
       return metagraph && neuronsOfState(metagraph, (uid) => metagraph.axons[uid] ?? null);
@@ -138,6 +145,8 @@ export const SUBNET_READINGS: readonly SubnetReading[] = [
     runtimeApi: "NeuronInfoRuntimeApi",
     method: "get_neurons_lite",
     legacyType: { type: "Vec<LegacyNeuronInfoLite>", some: null },
+    hasStakeS: false,
+    hasAxons: true,
     neuronsOf: (primitive) =>
       neuronsLiteSchema.parse(primitive).map(({ stake, emission, incentive, axonInfo, ...neuron }) => ({
         ...neuron,
@@ -201,13 +210,15 @@ export function declaredOutput(api: ApiPromise, runtimeApi: string, method: stri
 
 /**
  * The answer's bytes as plain JavaScript, by the declared type or ours. Older runtimes put it into a `Vec<u8>`: an Option as
- * such, or only what it is of, and nothing for None. Only a form that uses every byte counts. Throws OperationalError
- * CHAIN_ANSWER.
+ * such, or only what it is of, and nothing for None. Only a form that uses every byte counts. Throws OperationalError:
+ * CHAIN_ANSWER where the bytes are not of their declared type, CHAIN_UNKNOWN_TYPE where none is declared and ours is not it.
  */
 export function decodeAnswer(api: ApiPromise, reading: SubnetReading, bytes: Uint8Array): unknown {
   const declared = declaredOutput(api, reading.runtimeApi, reading.method);
-  const answer = typeof declared === "object" && !isBytes(api, declared.type) ? declared : reading.legacyType;
-  if (answer === null) throw undecodable(reading, bytes, "the metadata does not describe it");
+  const described = typeof declared === "object" && !isBytes(api, declared.type) ? declared : null;
+  const answer = described ?? reading.legacyType;
+  const message = `The answer of ${reading.method} (${bytes.length} bytes) is not of its type`;
+  if (answer === null) throw new OperationalError("CHAIN_UNKNOWN_TYPE", message);
   const inner = unwrapped(api, bytes);
   if (inner?.length === 0) return null;
   const forms: (readonly [string, Uint8Array])[] = [[answer.type, bytes]];
@@ -217,7 +228,7 @@ export function decodeAnswer(api: ApiPromise, reading: SubnetReading, bytes: Uin
     const value = exactly(api, type, form);
     if (value) return value.toPrimitive();
   }
-  throw undecodable(reading, bytes, "it does not use every byte");
+  throw new OperationalError(described ? "CHAIN_ANSWER" : "CHAIN_UNKNOWN_TYPE", message);
 }
 
 function isBytes(api: ApiPromise, type: string): boolean {
@@ -238,9 +249,4 @@ function exactly(api: ApiPromise, type: string, bytes: Uint8Array): Codec | unde
     return undefined; // other bytes than this type's
   }
   return Buffer.from(value.toU8a()).equals(bytes) ? value : undefined;
-}
-
-function undecodable(reading: SubnetReading, bytes: Uint8Array, why: string): OperationalError {
-  const message = `The answer of ${reading.method} (${bytes.length} bytes) cannot be decoded: ${why}`;
-  return new OperationalError("CHAIN_ANSWER", message);
 }

@@ -140,10 +140,18 @@ describe("the chain client at the Subtensor double", { skip: subtensorDoubleSkip
       const { chain, link } = here;
       for (const metagraph of ["garbage", "truncated"] as const) {
         chain.setFaults({ metagraph });
-        const error = await failure(link.readSubnet(NETUID));
-        assert.equal(error.code, "CHAIN_ANSWER", metagraph);
-        assert.match(error.message, /get_subnet_state: .*get_metagraph: .*get_neurons_lite: /);
+        assert.equal((await failure(link.readSubnet(NETUID))).code, "CHAIN_ANSWER", metagraph);
       }
+    });
+
+    it("is S even from a node that fails at the best reading, and is not made of less where the runtime has S", async () => {
+      const { chain, link } = here;
+      const error = { code: -32_000, message: "overloaded" };
+      chain.setFaults({ failingMethods: { SubnetInfoRuntimeApi_get_subnet_state: error } });
+      assert.equal((await link.readSubnet(NETUID)).source, "get_metagraph");
+      const both = { SubnetInfoRuntimeApi_get_subnet_state: error, SubnetInfoRuntimeApi_get_metagraph: error };
+      chain.setFaults({ failingMethods: both });
+      assert.equal((await failure(link.readSubnet(NETUID))).code, "CHAIN_RPC");
     });
 
     it("is told apart from a subnet that does not exist", async () => {

@@ -41,7 +41,7 @@ export async function rawClient(url: string): Promise<RawClient> {
   const closed = Promise.withResolvers<undefined>();
   let next = 0;
   socket.on("message", (data) => {
-    const message = JSON.parse(Buffer.from(data).toString()) as Message;
+    const message = JSON.parse((data as Buffer).toString()) as Message;
     if (message.method !== undefined) {
       notifications.push({ method: message.method, result: message.params?.result });
       return;

@@ -1,3 +1,4 @@
+import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { WebSocket, WebSocketServer } from "ws";
 import type { RpcErrorBody, SeenCall } from "./api.ts";
@@ -53,7 +54,7 @@ export class RpcServer {
   }
 
   get port(): number {
-    return this.#server.address().port;
+    return (this.#server.address() as AddressInfo).port;
   }
 
   get connections(): number {
