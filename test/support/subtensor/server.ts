@@ -93,7 +93,7 @@ export class RpcServer {
       if (this.#node.view.faults.halfOpen !== true) socket.pong(data);
     });
     socket.on("message", (data) => {
-      this.#receive(connection, Buffer.from(data).toString("utf8"));
+      this.#receive(connection, (data as Buffer).toString("utf8"));
     });
   }
 
