@@ -198,11 +198,11 @@ class ChainFollower implements Follower {
     const dueBlock = this.#refreshed.block + epochLength;
     const isDue = this.#nowMs() >= this.#refreshDueMs() || session.head >= dueBlock;
     if (isDue) await this.#refresh(session);
+    this.#logStatus();
     if (this.#registered && (isDue || !session.axonChecked || publisher.isDue(session.head))) {
       await publisher.check(this.#link, session.facts.genesis);
       session.axonChecked = true;
     }
-    this.#logStatus();
     await this.#idle(session);
   }
 

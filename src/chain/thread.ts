@@ -17,8 +17,8 @@ export interface ChainThreadOptions {
 const HANG_GRACE_MS = 5000;
 /** Waits for its block up to 90 s. */
 const INCLUSION_EXTRA_MS = 90_000;
-/** Metadata and its registry take some 100 MB; a second set lives for a while after a runtime upgrade. */
-const MAX_HEAP_MB = 512;
+/** Metadata and its registry take some 60 MB, of every connection until the collector comes by. 60 reconnects stay below. */
+const MAX_HEAP_MB = 256;
 
 /**
  * A ChainLink in a thread of its own, started by `open`. A thread that dies or hangs fails its calls with CHAIN_THREAD

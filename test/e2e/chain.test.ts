@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { integerOfIp } from "../../src/chain/serve-axon.ts";
-import { loadStoredMetagraph } from "../../src/chain/stored-metagraph.ts";
+import { loadStoredMetagraph, storedMetagraphPath } from "../../src/chain/stored-metagraph.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { MinerProcess } from "../../src/demo/processes.ts";
 import { askAxon, type Prompt, type Verdict } from "../../src/demo/validator.ts";
@@ -84,6 +89,12 @@ function startChain(miner: TestMiner): Promise<SubtensorDouble> {
     { hotkey: miner.validator.address, validatorPermit: true, alphaStake: STAKE },
   ];
   return startSubtensorDouble({ subnets: [{ netuid: NETUID, neurons }] });
+}
+
+async function addressService(ip: string): Promise<{ url: string; server: Server }> {
+  const server = createServer((_request, response) => response.end(`${ip}\n`)).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
 }
 
 describe("a miner on the chain", { skip: subtensorDoubleSkip, timeout: 180_000 }, () => {
@@ -185,6 +196,32 @@ describe("a miner that tries the chain out", { skip: subtensorDoubleSkip, timeou
     assert.match(log, /Dry run: this extrinsic is not sent\n {2}SubtensorModule\.serve_axon/);
     assert.match(log, /call data 0x0704f700[0-9a-f]+\n/);
     assert.deepEqual([chain.extrinsics.length, chain.axonOf(NETUID, miner.axon.hotkey)], [0, null]);
+    serving.kill("SIGTERM");
+    assert.equal((await serving.exited).code, EXIT.OK);
+  });
+
+  it("finds its address by services that agree", async () => {
+    const services = await Promise.all(["93.184.216.34", "93.184.216.34", "1.1.1.1"].map(addressService));
+    try {
+      const flags = services.flatMap(({ url }) => ["--axon.ip_services", url]);
+      const serving = serve(miner, chain.url, "--axon.dry_run", "--axon.external_ip", "none", ...flags);
+      await until(async () => (await health(miner))?.chain.serving.state === "dry_run");
+      assert.equal((await health(miner))?.chain.serving.wanted, `93.184.216.34:${miner.axon.port}`);
+      serving.kill("SIGTERM");
+      await serving.exited;
+    } finally {
+      for (const { server } of services) server.close();
+    }
+  });
+
+  it("refuses everybody while it knows nobody, says so, and is not ready", async () => {
+    await rm(path.dirname(storedMetagraphPath(miner.stateDir, NETUID)), { recursive: true, force: true });
+    const serving = serve(miner, "ws://127.0.0.1:1");
+    await until(async () => ((await health(miner))?.chain.lastError ?? null) !== null);
+    assert.match((await ask(miner, miner.validator)).verdict, /403.*No metagraph yet: the chain has not been reached/s);
+    const ready = await fetch(`${miner.healthUrl}/readyz`);
+    assert.equal(ready.status, 503);
+    assert.match(await ready.text(), /No metagraph yet/);
     serving.kill("SIGTERM");
     assert.equal((await serving.exited).code, EXIT.OK);
   });
