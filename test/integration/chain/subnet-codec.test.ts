@@ -66,6 +66,15 @@ describe("answers of runtimes that do not describe them", { skip: subtensorDoubl
     assert.throws(() => decodeAnswer(api, state!, bytes), { code: "CHAIN_ANSWER" });
   });
 
+  it("are refused with a byte too many or too few", async () => {
+    for (const reading of SUBNET_READINGS) {
+      const bytes = await answerOf(reading);
+      for (const form of [Uint8Array.of(...bytes, 0), bytes.subarray(0, -1)]) {
+        assert.throws(() => decodeAnswer(api, reading, form), { code: "CHAIN_ANSWER" }, reading.method);
+      }
+    }
+  });
+
   it("never make the decoder throw anything of its own, whatever the bytes", async () => {
     const bytes = await answerOf(SUBNET_READINGS[0]!);
     const cut = fc.nat({ max: bytes.length }).map((length) => bytes.subarray(0, length));
