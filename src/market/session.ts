@@ -26,6 +26,22 @@ const EARLY_CLOSES: ReadonlySet<string> = new Set([
   ...["2025-07-03", "2025-11-28", "2025-12-24", "2026-11-27", "2026-12-24", "2027-11-26", "2028-07-03", "2028-11-24"],
 ]);
 
+/**
+ * New York's offset from UTC, seconds (negative). By UTC day: the hours around the change fall on a Sunday night. The last
+ * day is remembered, because bars come in order.
+ */
+export function newYorkOffsetSeconds(time: number): number {
+  const day = Math.floor(time / SECONDS_PER_DAY);
+  if (day !== lastOffset.day) {
+    const date = new Date(day * SECONDS_PER_DAY * 1000);
+    const daylight = isDaylightTime(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
+    lastOffset = { day, seconds: (daylight ? -4 : -5) * SECONDS_PER_HOUR };
+  }
+  return lastOffset.seconds;
+}
+
+let lastOffset = { day: NaN, seconds: 0 };
+
 /** A half-open span of UTC seconds, `[open, close)`. */
 interface Session {
   readonly open: number;
@@ -83,4 +99,19 @@ export function usSessionShare(from: number, to: number): number {
     inside += Math.max(0, Math.min(to, session.close) - Math.max(from, session.open));
   }
   return inside / (to - from);
+}
+
+/** The Monday of a week without holidays, 00:00 in New York. */
+const ORDINARY_MONDAY = Date.UTC(2026, 4, 4, 4) / 1000;
+
+/** Share of each five minutes of an ordinary New York week, Monday 00:00 first, that lies in the regular session. */
+export const weekSessionShares = memoise((): Float64Array =>
+  Float64Array.from({ length: (7 * SECONDS_PER_DAY) / 300 }, (_, bin) =>
+    usSessionShare(ORDINARY_MONDAY + bin * 300, ORDINARY_MONDAY + (bin + 1) * 300),
+  ),
+);
+
+function memoise<T>(compute: () => T): () => T {
+  let known: { readonly value: T } | null = null;
+  return () => (known ??= { value: compute() }).value;
 }

@@ -6,7 +6,7 @@ import { MINUTE_STEP_SECONDS } from "../market/candle.ts";
 import type { VolatilityStore } from "../store/volatility-store.ts";
 import { SECONDS_PER_HOUR, secondsToMillis, unixSeconds, type UnixSeconds } from "../units.ts";
 import { advance, startState, type HalfLives } from "../volatility/advance.ts";
-import { newestCandle, type VolatilityState } from "../volatility/state.ts";
+import { newestCandle, type SeasonalityStats, type VolatilityState } from "../volatility/state.ts";
 
 export interface VolatilityParameters extends HalfLives {
   readonly warmupSeconds: number;
@@ -40,7 +40,13 @@ export interface AssetResult {
 const MAX_CLOCK_SKEW_SECONDS = 600;
 
 type Base =
-  { readonly state: VolatilityState; readonly restart: null } | { readonly state: null; readonly restart: string };
+  | { readonly state: VolatilityState; readonly restart: null }
+  | {
+      readonly state: null;
+      readonly restart: string;
+      /** The weekly rhythm of a state that cannot be advanced is still the asset's. */
+      readonly seasonality?: SeasonalityStats;
+    };
 
 /**
  * Brings one asset's state up to `to`: load, fetch what closed since its newest candle, advance, save. A hole in the
@@ -58,10 +64,11 @@ export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Pr
   }
   let answer = await feed.candles(asset, { from, to }, signal);
   let { restart } = base;
-  let state = advance(base.state ?? startState({ asset, source: answer.source, ...parameters }), answer.candles, {
-    ...parameters,
-    source: answer.source,
-  });
+  const known = base.state === null ? base.seasonality : base.state.seasonality;
+  const seasonality = known && known.until <= to ? known : undefined;
+  const start = (): VolatilityState =>
+    startState({ asset, source: answer.source, ...parameters, ...(seasonality && { seasonality }) });
+  let state = advance(base.state ?? start(), answer.candles, { ...parameters, source: answer.source });
   if (state === base.state) {
     const others = answer.failures.map(({ source, message }) => `; ${source}: ${message}`);
     const reason = `${answer.source} has no candle from ${isoTime(from)} on${others.join("")}`;
@@ -71,10 +78,7 @@ export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Pr
     // Another price level: the candles before it are worth nothing to the new one, but its own past is.
     restart = `price level changed at ${isoTime(state.warmFrom)} (${base.state.source} to ${answer.source})`;
     answer = await feed.candles(asset, { from: warmFrom, to }, signal);
-    state = advance(startState({ asset, source: answer.source, ...parameters }), answer.candles, {
-      ...parameters,
-      source: answer.source,
-    });
+    state = advance(start(), answer.candles, { ...parameters, source: answer.source });
   }
   if (state.candleCount === 0) {
     throw new OperationalError(
@@ -117,7 +121,7 @@ async function baseOf(update: AssetUpdate): Promise<Base> {
   }
   const { state } = loaded;
   const why = unusable(state, parameters, to);
-  return why === null ? { state, restart: null } : { state: null, restart: why };
+  return why === null ? { state, restart: null } : { state: null, restart: why, seasonality: state.seasonality };
 }
 
 function unusable(state: VolatilityState, parameters: VolatilityParameters, to: UnixSeconds): string | null {

@@ -3,7 +3,14 @@ import { FIVE_MINUTE_STEP_SECONDS, MINUTE_STEP_SECONDS, type Candle } from "../m
 import { unixSeconds } from "../units.ts";
 import { decayMoment, EMPTY_MOMENT, updateMoment } from "./ewma.ts";
 import { addMinute } from "./resample.ts";
-import { VOLATILITY_STATE_SCHEMA, newestCandle, type CandleColumns, type VolatilityState } from "./state.ts";
+import { countSeasonality, emptySeasonality, type BarReturn } from "./seasonality.ts";
+import {
+  VOLATILITY_STATE_SCHEMA,
+  newestCandle,
+  type CandleColumns,
+  type SeasonalityStats,
+  type VolatilityState,
+} from "./state.ts";
 
 export interface HalfLives {
   readonly halfLifeMinuteSeconds: number;
@@ -26,10 +33,18 @@ export interface AdvanceOptions {
 const MAX_LOG_RETURN = 0.5;
 
 /** Everything of a state but its candles. */
-type Recursion = Omit<VolatilityState, "candles">;
+type Recursion = Omit<VolatilityState, "candles" | "seasonality">;
+
+/** A recursion and the returns it took, for the seasonality. */
+interface Step {
+  readonly after: Recursion;
+  readonly returns: readonly BarReturn[];
+}
 
 /** A state before its first candle; `advance` begins it, and a store saves it only from then on. */
-export function startState(start: { asset: AssetSymbol; source: SourceName } & HalfLives): VolatilityState {
+export function startState(
+  start: { asset: AssetSymbol; source: SourceName; seasonality?: SeasonalityStats } & HalfLives,
+): VolatilityState {
   const none = new Float64Array();
   return {
     schema: VOLATILITY_STATE_SCHEMA,
@@ -44,6 +59,7 @@ export function startState(start: { asset: AssetSymbol; source: SourceName } & H
     halfLifeFiveMinuteSeconds: start.halfLifeFiveMinuteSeconds,
     openBucket: null,
     lastFiveMinute: null,
+    seasonality: start.seasonality ?? emptySeasonality(),
     candles: { openTime: none, open: none, high: none, low: none, close: none, volume: none },
   };
 }
@@ -56,29 +72,37 @@ export function startState(start: { asset: AssetSymbol; source: SourceName } & H
  * basis between them would sit in the variance for hours. What was known decays by the time that passed.
  */
 export function advance(state: VolatilityState, candles: readonly Candle[], options: AdvanceOptions): VolatilityState {
-  const { candles: columns, ...start } = state;
+  const { candles: columns, seasonality, ...start } = state;
   let recursion: Recursion = start;
+  const returns: BarReturn[] = [];
   let newest = newestCandle(state);
   let known = columns;
   let added: Candle[] = [];
   for (const candle of candles) {
     if (newest !== null && candle.openTime <= newest.openTime) continue;
     if (newest === null || isRestart(newest, candle, options.warmupSeconds)) {
-      const { candles: none, ...fresh } = startState({ ...state, source: options.source });
-      recursion = withCandle({ ...fresh, warmFrom: candle.openTime }, null, candle);
-      known = none;
+      const fresh = startState({ ...state, source: options.source });
+      recursion = withCandle({ ...fresh, warmFrom: candle.openTime }, null, candle).after;
+      known = fresh.candles;
       added = [];
     } else {
       const switched = recursion.source !== options.source;
       const before = switched ? switchSource(recursion, options.source, candle.openTime - newest.openTime) : recursion;
-      recursion = withCandle(before, switched ? null : newest, candle);
+      const step = withCandle(before, switched ? null : newest, candle);
+      recursion = step.after;
+      returns.push(...step.returns);
     }
     newest = { openTime: candle.openTime, close: candle.close };
     added.push(candle);
   }
   if (newest === null || added.length === 0) return state;
   const oldest = newest.openTime - options.retentionSeconds;
-  return { ...recursion, source: options.source, candles: appendCandles(known, added, oldest) };
+  return {
+    ...recursion,
+    source: options.source,
+    seasonality: countSeasonality(seasonality, returns),
+    candles: appendCandles(known, added, oldest),
+  };
 }
 
 function isRestart(newest: { openTime: number; close: number }, candle: Candle, warmupSeconds: number): boolean {
@@ -100,38 +124,41 @@ function switchSource(before: Recursion, source: SourceName, seconds: number): R
   };
 }
 
-function withCandle(
-  before: Recursion,
-  previous: { openTime: number; close: number } | null,
-  candle: Candle,
-): Recursion {
+function withCandle(before: Recursion, previous: { openTime: number; close: number } | null, candle: Candle): Step {
   const counted = { ...before, candleCount: before.candleCount + 1 };
-  if (previous === null) return withFiveMinutes(counted, candle);
+  if (previous === null) return withFiveMinutes(counted, candle, []);
   const steps = (candle.openTime - previous.openTime) / MINUTE_STEP_SECONDS;
+  const logReturn = Math.log(candle.close / previous.close);
   const sigma2Minute = updateMoment(before.sigma2Minute, {
-    logReturn: Math.log(candle.close / previous.close),
+    logReturn,
     steps,
     stepSeconds: MINUTE_STEP_SECONDS,
     halfLifeSeconds: before.halfLifeMinuteSeconds,
   });
-  return withFiveMinutes({ ...counted, gapCount: before.gapCount + (steps > 1 ? 1 : 0), sigma2Minute }, candle);
+  const own = { openTime: candle.openTime, stepSeconds: MINUTE_STEP_SECONDS, logReturn };
+  const after = { ...counted, gapCount: before.gapCount + (steps > 1 ? 1 : 0), sigma2Minute };
+  return withFiveMinutes(after, candle, steps === 1 ? [own] : []);
 }
 
-function withFiveMinutes(before: Recursion, candle: Candle): Recursion {
+function withFiveMinutes(before: Recursion, candle: Candle, minuteReturns: readonly BarReturn[]): Step {
   const { completed, open } = addMinute(before.openBucket, candle);
   let { sigma2FiveMinute, lastFiveMinute } = before;
+  const returns = [...minuteReturns];
   for (const bar of completed) {
     if (lastFiveMinute !== null) {
+      const steps = (bar.openTime - lastFiveMinute.openTime) / FIVE_MINUTE_STEP_SECONDS;
+      const logReturn = Math.log(bar.close / lastFiveMinute.close);
       sigma2FiveMinute = updateMoment(sigma2FiveMinute, {
-        logReturn: Math.log(bar.close / lastFiveMinute.close),
-        steps: (bar.openTime - lastFiveMinute.openTime) / FIVE_MINUTE_STEP_SECONDS,
+        logReturn,
+        steps,
         stepSeconds: FIVE_MINUTE_STEP_SECONDS,
         halfLifeSeconds: before.halfLifeFiveMinuteSeconds,
       });
+      if (steps === 1) returns.push({ openTime: bar.openTime, stepSeconds: FIVE_MINUTE_STEP_SECONDS, logReturn });
     }
     lastFiveMinute = { openTime: bar.openTime, close: bar.close };
   }
-  return { ...before, openBucket: open, sigma2FiveMinute, lastFiveMinute };
+  return { after: { ...before, openBucket: open, sigma2FiveMinute, lastFiveMinute }, returns };
 }
 
 /** `known` and then `added`, without what opened at or before `oldest` (seconds). */

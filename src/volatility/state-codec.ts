@@ -5,6 +5,7 @@ import { describeError } from "../errors.ts";
 import { ASSET_SYMBOLS } from "../market/assets.ts";
 import { FIVE_MINUTE_STEP_SECONDS, MINUTE_STEP_SECONDS } from "../market/candle.ts";
 import { unixSeconds } from "../units.ts";
+import { MINUTE_BINS, WEEK_BINS } from "./seasonality.ts";
 import { VOLATILITY_STATE_SCHEMA, type CandleColumns, type VolatilityState } from "./state.ts";
 
 /**
@@ -14,7 +15,6 @@ import { VOLATILITY_STATE_SCHEMA, type CandleColumns, type VolatilityState } fro
  */
 const packr = new Packr({ useRecords: false });
 const DIGEST_BYTES = 32;
-const COLUMNS = ["openTime", "open", "high", "low", "close", "volume"] as const;
 
 export type DecodedState =
   { readonly ok: true; readonly state: VolatilityState } | { readonly ok: false; readonly reason: string };
@@ -32,6 +32,18 @@ const column = z
   .refine((bytes) => bytes.length > 0 && bytes.length % Float64Array.BYTES_PER_ELEMENT === 0)
   // The copy also aligns: a float64 view needs an offset divisible by 8.
   .transform((bytes) => new Float64Array(new Uint8Array(bytes).buffer));
+
+const sums = (length: number) =>
+  column.refine((values) => values.length === length && values.every((value) => value >= 0 && value < Infinity));
+const seasonality = z.strictObject({
+  weekSum: sums(WEEK_BINS),
+  weekWeight: sums(WEEK_BINS),
+  minuteSum: sums(MINUTE_BINS),
+  minuteWeight: sums(MINUTE_BINS),
+  levelFiveMinute: moment,
+  levelMinute: moment,
+  until: z.int().min(0),
+});
 
 const candleColumns = z
   .strictObject({ openTime: column, open: column, high: column, low: column, close: column, volume: column })
@@ -64,6 +76,7 @@ const stateSchema = z
       })
       .nullable(),
     lastFiveMinute: z.strictObject({ openTime: fiveMinuteTime, close: price }).nullable(),
+    seasonality,
     candles: candleColumns,
   })
   .refine(({ candles, warmFrom }) => candles.openTime[0]! >= warmFrom, "a candle is older than warmFrom")
@@ -91,14 +104,21 @@ function digestOf(bytes: Uint8Array): Buffer {
   return createHash("sha256").update(bytes).digest();
 }
 
+/** The record with its float64 columns as bytes. */
+function withBytes(record: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(record).map(([name, value]: [string, unknown]) => [
+      name,
+      value instanceof Float64Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value,
+    ]),
+  );
+}
+
 export function encodeState(state: VolatilityState): Buffer {
-  const columns = COLUMNS.map((name) => {
-    const { buffer, byteOffset, byteLength } = state.candles[name];
-    return [name, Buffer.from(buffer, byteOffset, byteLength)];
-  });
   const bytes = packr.pack({
     ...state,
-    candles: Object.fromEntries(columns) as Record<string, Buffer>,
+    seasonality: withBytes(state.seasonality),
+    candles: withBytes(state.candles),
     sha256: Buffer.alloc(DIGEST_BYTES),
   });
   const digestAt = bytes.length - DIGEST_BYTES;

@@ -2,7 +2,7 @@ import type { AssetSymbol, SourceName } from "../market/assets.ts";
 import type { UnixSeconds } from "../units.ts";
 
 /** Version of the volatility state on disk. Raise it with every change of meaning or shape. */
-export const VOLATILITY_STATE_SCHEMA = 1;
+export const VOLATILITY_STATE_SCHEMA = 2;
 
 /**
  * An exponentially weighted mean with its bias correction: `value / mass` is the estimate; `mass` is the sum of the
@@ -35,6 +35,21 @@ export interface OpenBucket {
   readonly minutes: number;
 }
 
+/** The long-run statistics behind the weekly profile (see seasonality.ts). Columns of weighted sums, 33 KB. */
+export interface SeasonalityStats {
+  /** Sums and weights of |log return| over its level, by five-minute bin of the New York week. */
+  readonly weekSum: Float64Array;
+  readonly weekWeight: Float64Array;
+  /** The same of 1-minute returns, by minute of the hour. */
+  readonly minuteSum: Float64Array;
+  readonly minuteWeight: Float64Array;
+  /** Slow means of |log return| per five-minute bar and per minute. */
+  readonly levelFiveMinute: EwmaMoment;
+  readonly levelMinute: EwmaMoment;
+  /** Close time of the newest bar counted, seconds: a warm-up that is repeated counts no bar twice. */
+  readonly until: number;
+}
+
 /** What the updater knows about one asset. Everything an engine may read; the updater is its only writer. */
 export interface VolatilityState {
   readonly schema: typeof VOLATILITY_STATE_SCHEMA;
@@ -56,6 +71,8 @@ export interface VolatilityState {
   readonly openBucket: OpenBucket | null;
   /** The last completed five-minute close, for the next five-minute return. */
   readonly lastFiveMinute: { readonly openTime: UnixSeconds; readonly close: number } | null;
+  /** Outlives restarts of the warm-up: the rhythm of a market does not change with a gap in its candles. */
+  readonly seasonality: SeasonalityStats;
   /** The newest seven days of 1-minute candles. The last one is the newest candle known. */
   readonly candles: CandleColumns;
 }

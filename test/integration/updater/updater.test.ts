@@ -6,6 +6,7 @@ import { silentLogger } from "../../../src/log.ts";
 import type { AssetSymbol } from "../../../src/market/assets.ts";
 import { readUpdaterStatus, updaterStatusPath, type UpdaterStatus } from "../../../src/store/status-file.ts";
 import { VolatilityStore } from "../../../src/store/volatility-store.ts";
+import type { Candle } from "../../../src/market/candle.ts";
 import { unixSeconds } from "../../../src/units.ts";
 import { Updater, type UpdaterOptions } from "../../../src/updater/updater.ts";
 import { newestCandle, type VolatilityState } from "../../../src/volatility/state.ts";
@@ -148,6 +149,49 @@ describe("one update", () => {
     await b.once("BTC", changed);
     assert.equal(newestCandle(b.state("BTC"))?.openTime, AUGUST - DAY);
     assert.match(b.heartbeat().assets.BTC?.lastRestart?.why ?? "", /future/);
+  });
+
+  it("keeps the rhythm of the week through restarts and counts no bar twice", async (t) => {
+    const b = await bench(t);
+    await b.once("BTC");
+    const { seasonality } = b.state("BTC");
+    assert.equal(seasonality.until, AUGUST);
+    assert.ok(seasonality.weekWeight.some((weight) => weight > 0));
+    // Other half-lives: the same three days are taken in again, and none of them is counted again.
+    await b.once("BTC", { parametersOf: () => ({ ...PARAMETERS, halfLifeMinuteSeconds: 1800 }) });
+    assert.equal(b.state("BTC").candleCount, 3 * 1440);
+    assert.deepStrictEqual(b.state("BTC").seasonality, seasonality);
+    // A gap longer than the warm-up.
+    await b.once("BTC");
+    b.clock.advance(3 * DAY + 60);
+    await b.once("BTC");
+    const later = b.state("BTC").seasonality;
+    assert.equal(later.until, AUGUST + 3 * DAY + 60);
+    const weightOf = (column: Float64Array): number => column.reduce((sum, weight) => sum + weight, 0);
+    assert.ok(weightOf(later.weekWeight) > weightOf(seasonality.weekWeight));
+    assert.ok(seasonality.weekWeight.every((weight, bin) => later.weekWeight[bin]! >= weight));
+    // Another price level, from a second source.
+    b.clock.advance(300);
+    const tenth = (c: Candle): Candle => ({
+      ...c,
+      open: c.open / 10,
+      high: c.high / 10,
+      low: c.low / 10,
+      close: c.close / 10,
+    });
+    b.feed.scripts.set("BTC", { source: "pyth", edit: (candles) => candles.map(tenth) });
+    await b.once("BTC");
+    assert.match(b.heartbeat().assets.BTC?.lastRestart?.why ?? "", /price level changed/);
+    const last = b.state("BTC").seasonality;
+    assert.ok(later.weekWeight.every((weight, bin) => last.weekWeight[bin]! >= weight));
+    // Five minutes later than what was counted: one bar more, not three days.
+    const bars = last.weekWeight.filter((weight, bin) => weight > later.weekWeight[bin]!).length;
+    assert.equal(bars, 1);
+    // A clock that went back knows nothing of that future.
+    b.feed.scripts.clear();
+    b.clock.advance(-4 * DAY);
+    await b.once("BTC");
+    assert.ok(b.state("BTC").seasonality.until <= AUGUST);
   });
 
   it("reports a corrupt state, sets it aside and rebuilds", async (t) => {

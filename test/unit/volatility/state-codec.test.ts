@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { unpack } from "msgpackr";
 import { unixSeconds } from "../../../src/units.ts";
 import { decodeState, encodeState } from "../../../src/volatility/state-codec.ts";
-import type { CandleColumns, VolatilityState } from "../../../src/volatility/state.ts";
+import type { CandleColumns, SeasonalityStats, VolatilityState } from "../../../src/volatility/state.ts";
 import { AUGUST, scriptedState } from "../../support/volatility-fixture.ts";
 
 const state = scriptedState("ETH", 30);
@@ -19,6 +19,10 @@ function refused(changed: unknown): string {
 
 function withColumn(name: keyof CandleColumns, edit: (column: Float64Array) => Float64Array): VolatilityState {
   return { ...state, candles: { ...state.candles, [name]: edit(state.candles[name].slice()) } };
+}
+
+function withSeasonality(changes: Partial<SeasonalityStats>): VolatilityState {
+  return { ...state, seasonality: { ...state.seasonality, ...changes } };
 }
 
 function withCell(name: keyof CandleColumns, index: number, value: number): VolatilityState {
@@ -35,7 +39,7 @@ describe("encodeState and decodeState", () => {
 
   it("write what any MessagePack library reads, with the schema version inside", () => {
     const plain = unpack(bytes) as { schema: number; asset: string; sha256: Buffer; candles: { close: Buffer } };
-    assert.equal(plain.schema, 1);
+    assert.equal(plain.schema, 2);
     assert.equal(plain.asset, "ETH");
     assert.equal(plain.candles.close.readDoubleLE(8), state.candles.close[1]);
     assert.deepEqual(plain.sha256, createHash("sha256").update(bytes.subarray(0, -32)).digest());
@@ -65,7 +69,16 @@ describe("encodeState and decodeState", () => {
 
   it("refuse a state that breaks an invariant, though its checksum fits", () => {
     const broken: [unknown, RegExp][] = [
-      [{ ...state, schema: 2 }, /schema/],
+      [{ ...state, schema: 1 }, /schema/],
+      [{ ...state, schema: 3 }, /schema/],
+      [{ ...state, seasonality: {} }, /seasonality/],
+      [withSeasonality({ weekSum: new Float64Array(2015) }), /seasonality\.weekSum/],
+      [withSeasonality({ weekWeight: new Float64Array(2017) }), /seasonality\.weekWeight/],
+      [withSeasonality({ minuteSum: new Float64Array(60).fill(-1) }), /seasonality\.minuteSum/],
+      [withSeasonality({ minuteWeight: new Float64Array(60).with(59, Infinity) }), /seasonality\.minuteWeight/],
+      [withSeasonality({ weekSum: new Float64Array(2016).with(3, NaN) }), /seasonality\.weekSum/],
+      [withSeasonality({ levelMinute: { value: 1, mass: 1.1 } }), /seasonality\.levelMinute/],
+      [withSeasonality({ until: -1 }), /seasonality\.until/],
       [{ ...state, asset: "DOGE" }, /asset/],
       [{ ...state, extra: 1 }, /extra/],
       [{ ...state, sigma2Minute: { value: NaN, mass: 0.5 } }, /sigma2Minute/],
