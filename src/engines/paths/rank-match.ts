@@ -1,0 +1,203 @@
+import type { Random } from "../../math/random.ts";
+import { scoringRulesFor, stepsIn } from "../../scoring/intervals.ts";
+import type { ForecastRequest } from "../engine.ts";
+import type { PathModel } from "../path-model.ts";
+import { addToPool, createQuantilePool, poolQuantiles, type QuantilePool } from "./quantile-pool.ts";
+import { createRanking, rankPaths, type Ranking } from "./ranks.ts";
+import type { DrawReturns, StepGrid } from "./returns.ts";
+
+/** Shocks of a prompt at most: 3472 paths of a day's 288 steps. More brings less than the time it takes. */
+const MAX_SHOCKS = 1_000_000;
+/** Paths drawn for each path answered, where MAX_SHOCKS allows. */
+const OVERSAMPLING = 16;
+/** Extra paths are drawn so many at a time, which stay in a core's cache. */
+const CHUNK_PATHS = 512;
+/**
+ * Below this many paths the ensemble stays as drawn: the mid-bin quantiles of a few paths lack the tails (at 1 there is
+ * but the median, a flat path), so that the paths themselves would no longer be plausible.
+ */
+export const MIN_MATCHED_PATHS = 50;
+/** Where the distribution function of t(2) is 3/4. */
+const QUARTILE_OF_T2 = Math.sqrt(2 / 3);
+/** Longer blocks disturb shorter ones, which a second pass repairs; a third no longer changes a day's score. */
+const SWEEPS = 2;
+/** Fractional part of the golden ratio: its multiples are spread evenly on the circle. */
+const GOLDEN = 0.618_033_988_749_894_9;
+
+/** A span of steps whose return is scored. */
+export interface ScoredBlock {
+  readonly firstStep: number;
+  readonly steps: number;
+}
+
+/** Every span of the prompt's competition whose return or end price is scored, each once, shortest first. */
+export function scoredBlocks(request: ForecastRequest): ScoredBlock[] {
+  const stepCount = request.horizonSeconds / request.stepSeconds;
+  const blocks = new Map<string, ScoredBlock>();
+  for (const { kind, seconds } of scoringRulesFor(request).intervals) {
+    const steps = stepsIn(seconds, request.stepSeconds);
+    // "absolute" is the price at multiples of its length: what was gained since point 0.
+    const spans = Array.from({ length: kind === "gap" ? 1 : Math.floor(stepCount / steps) }, (_, i) =>
+      kind === "absolute" ? { firstStep: 0, steps: (i + 1) * steps } : { firstStep: i * steps, steps },
+    );
+    for (const span of spans) blocks.set(`${span.firstStep} ${span.steps}`, span);
+  }
+  return [...blocks.values()].sort((a, b) => a.steps - b.steps || a.firstStep - b.firstStep);
+}
+
+/**
+ * Replaces the return of every scored block by the (rank - 1/2) / n quantile of its distribution, shortest blocks first,
+ * and spreads the correction over the block's steps by their shares of its variance (Zamo & Naveau 2018: of all ensembles
+ * of n, these quantiles have the least expected CRPS; n independent draws pay a factor 1 + 1/n). Ranks keep the paths'
+ * dependence over time. Longer blocks move the steps of shorter ones again, hence a second sweep.
+ *
+ * The quantiles are those of *standardised* returns, pooled over all blocks of one length in the path and over an
+ * oversampled ensemble, with its mirror image: one block's own sample would be too small to know its scale, which
+ * the model gives exactly. That takes the distribution's shape to be the same at every lead time, as it is with the latent
+ * volatility in its stationary law from the first step on; sigmas that differ much inside a block (an announcement)
+ * make its tails heavier than the pool's, and blocks across the borders of the model's variance ratios get the mean
+ * ratio of their length.
+ *
+ * `returns`: log returns, row-major [step, path], the answer's paths, changed in place. Further paths come from `draw`.
+ */
+export function matchRanks(
+  request: ForecastRequest,
+  model: PathModel,
+  work: { draw: DrawReturns; random: Random; grid: StepGrid; returns: Float64Array },
+): void {
+  const { grid, returns } = work;
+  const pathCount = request.numSimulations;
+  if (pathCount < MIN_MATCHED_PATHS) return;
+  const blocks = scoredBlocks(request);
+  const pools = fillPools(pathCount, new Set(blocks.map(({ steps }) => steps)), work);
+  const targets = new Map([...pools].map(([steps, pool]) => [steps, poolQuantiles(pool, pathCount)]));
+  const matching: Matching = {
+    returns,
+    variances: grid.variances,
+    hasZeros: model.zeroShare > 0,
+    values: new Float64Array(pathCount),
+    traded: new Float64Array(pathCount),
+    ranking: createRanking(pathCount),
+  };
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    blocks.forEach((block, index) => {
+      matchBlock(matching, {
+        block,
+        targets: targets.get(block.steps)!,
+        first: Math.floor(((index * GOLDEN) % 1) * pathCount),
+      });
+    });
+  }
+}
+
+/** Pools of standardised block returns by the block's steps: of the answer's paths and of the extra ones. */
+function fillPools(
+  pathCount: number,
+  lengths: ReadonlySet<number>,
+  work: { draw: DrawReturns; random: Random; grid: StepGrid; returns: Float64Array },
+): Map<number, QuantilePool> {
+  const { draw, random, grid, returns } = work;
+  const stepCount = grid.variances.length;
+  const pools = new Map([...lengths].map((steps) => [steps, createQuantilePool()]));
+  const poolPaths = Math.min(OVERSAMPLING * pathCount, Math.floor(MAX_SHOCKS / stepCount));
+  addBlocks(pools, grid, { returns: returns.slice(), pathCount });
+  const chunk = new Float64Array(CHUNK_PATHS * stepCount);
+  for (let drawn = pathCount; drawn < poolPaths; drawn += CHUNK_PATHS) {
+    const count = Math.min(CHUNK_PATHS, poolPaths - drawn);
+    const extra = chunk.subarray(0, count * stepCount);
+    draw(random, extra, { pathCount: count, latents: "antithetic" });
+    addBlocks(pools, grid, { returns: extra, pathCount: count });
+  }
+  return pools;
+}
+
+/** Adds the standardised returns of all blocks of each length; leaves sums from the first step on in `returns`. */
+function addBlocks(
+  pools: ReadonlyMap<number, QuantilePool>,
+  { variances }: StepGrid,
+  { returns, pathCount }: { returns: Float64Array; pathCount: number },
+): void {
+  for (let i = pathCount; i < returns.length; i++) returns[i]! += returns[i - pathCount]!;
+  const differences = new Float64Array(pathCount);
+  for (const [steps, pool] of pools) {
+    for (let first = 0; first + steps <= variances.length; first += steps) {
+      const variance = varianceOf(variances, { firstStep: first, steps });
+      if (variance === 0) continue;
+      const end = (first + steps - 1) * pathCount;
+      const start = (first - 1) * pathCount;
+      for (let path = 0; path < pathCount; path++) {
+        differences[path] = returns[end + path]! - (first > 0 ? returns[start + path]! : 0);
+      }
+      addToPool(pool, differences, 1 / Math.sqrt(variance));
+    }
+  }
+}
+
+function varianceOf(variances: Float64Array, { firstStep, steps }: ScoredBlock): number {
+  let sum = 0;
+  for (let step = firstStep; step < firstStep + steps; step++) sum += variances[step]!;
+  return sum;
+}
+
+interface Matching {
+  readonly returns: Float64Array;
+  readonly variances: Float64Array;
+  /** Whether steps without trade stay so: they then take no part of a correction. */
+  readonly hasZeros: boolean;
+  /** Per path: the block's return, then its correction. */
+  readonly values: Float64Array;
+  /** Per path: variance of the block's steps that traded. */
+  readonly traded: Float64Array;
+  readonly ranking: Ranking;
+}
+
+function matchBlock(
+  matching: Matching,
+  { block, targets, first }: { block: ScoredBlock; targets: Float64Array; first: number },
+): void {
+  const { returns, variances, values, ranking } = matching;
+  const pathCount = values.length;
+  const variance = varianceOf(variances, block);
+  if (variance === 0) return;
+  const sigma = Math.sqrt(variance);
+  values.fill(0);
+  for (let step = block.firstStep; step < block.firstStep + block.steps; step++) {
+    const row = step * pathCount;
+    for (let path = 0; path < pathCount; path++) values[path]! += returns[row + path]!;
+  }
+  const quartile = targets[Math.floor(0.75 * pathCount)]!;
+  rankPaths(ranking, values, { scale: quartile > 0 ? (sigma * quartile) / QUARTILE_OF_T2 : sigma, first });
+  for (let rank = 0; rank < pathCount; rank++) {
+    const path = ranking.order[rank]!;
+    values[path] = sigma * targets[rank]! - values[path]!;
+  }
+  if (matching.hasZeros && block.steps > 1) spreadOverTraded(matching, block, variance);
+  else {
+    for (let step = block.firstStep; step < block.firstStep + block.steps; step++) {
+      const share = variances[step]! / variance;
+      const row = step * pathCount;
+      for (let path = 0; path < pathCount; path++) returns[row + path]! += share * values[path]!;
+    }
+  }
+}
+
+/** Corrects only steps that traded; all of them where none did. */
+function spreadOverTraded(matching: Matching, { firstStep, steps }: ScoredBlock, variance: number): void {
+  const { returns, variances, values, traded } = matching;
+  const pathCount = values.length;
+  traded.fill(0);
+  for (let step = firstStep; step < firstStep + steps; step++) {
+    const row = step * pathCount;
+    const own = variances[step]!;
+    for (let path = 0; path < pathCount; path++) if (returns[row + path] !== 0) traded[path]! += own;
+  }
+  for (let step = firstStep; step < firstStep + steps; step++) {
+    const row = step * pathCount;
+    const own = variances[step]!;
+    for (let path = 0; path < pathCount; path++) {
+      const whole = traded[path]!;
+      if (whole === 0) returns[row + path] = (own / variance) * values[path]!;
+      else if (returns[row + path] !== 0) returns[row + path]! += (own / whole) * values[path]!;
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import { Random } from "../../math/random.ts";
+import type { ForecastRequest } from "../engine.ts";
+import { takePaths } from "../path-buffer.ts";
+import type { PathModel } from "../path-model.ts";
+import { matchRanks } from "./rank-match.ts";
+import { returnsOf, type StepGrid } from "./returns.ts";
+
+/**
+ * A price never leaves [1/55, 55] times the anchor: no market does within a day, and one path of a broken model that
+ * left the range of prices would take the whole answer with it.
+ */
+const MAX_LOG_MOVE = 4;
+/** Paths whose prices are written together, so that reads and writes both stay in cache. */
+const TILE_PATHS = 16;
+
+function checkModel(model: PathModel, stepCount: number): void {
+  const { anchorPrice, stepSigmas, latent, zeroShare } = model;
+  if (!(anchorPrice > 0 && Number.isFinite(anchorPrice))) {
+    throw new RangeError(`expected a positive anchor price, was ${anchorPrice}`);
+  }
+  if (stepSigmas.length !== stepCount || !stepSigmas.every((sigma) => sigma >= 0 && Number.isFinite(sigma))) {
+    throw new RangeError(`expected ${stepCount} finite sigmas of at least 0, were ${stepSigmas.length}`);
+  }
+  if (!(zeroShare >= 0 && zeroShare < 1)) throw new RangeError(`expected a zero share in [0, 1), was ${zeroShare}`);
+  const { tau, halfLifeSeconds } = latent;
+  if (!(tau >= 0 && Number.isFinite(tau)) || (tau > 0 && !(halfLifeSeconds > 0))) {
+    throw new RangeError(`expected tau >= 0 with a half-life above 0, were ${tau} and ${halfLifeSeconds} s`);
+  }
+}
+
+/** Prices, row-major [path, point], of log returns, row-major [step, path]. */
+function pricesOf(returns: Float64Array, anchorPrice: number, pathCount: number): Float64Array {
+  const stepCount = returns.length / pathCount;
+  const points = stepCount + 1;
+  const prices = takePaths(pathCount * points);
+  const moves = new Float64Array(TILE_PATHS);
+  for (let tile = 0; tile < pathCount; tile += TILE_PATHS) {
+    const count = Math.min(TILE_PATHS, pathCount - tile);
+    moves.fill(0);
+    for (let i = 0; i < count; i++) prices[(tile + i) * points] = anchorPrice;
+    for (let step = 0; step < stepCount; step++) {
+      for (let i = 0; i < count; i++) {
+        const move = moves[i]! + returns[step * pathCount + tile + i]!;
+        moves[i] = move;
+        const bounded = Math.min(Math.max(move, -MAX_LOG_MOVE), MAX_LOG_MOVE);
+        prices[(tile + i) * points + step + 1] = anchorPrice * Math.exp(bounded);
+      }
+    }
+  }
+  return prices;
+}
+
+/**
+ * Paths drawn from the model (see path-model.ts), rank-matched where it asks for that: what every engine's `simulate`
+ * comes down to. A function of (request, model) alone; the seed decides. Throws RangeError on a model outside its bounds.
+ *
+ * Prices: row-major [path, point], from `takePaths`.
+ */
+export function simulatePathModel(request: ForecastRequest, model: PathModel): Float64Array {
+  const stepCount = request.horizonSeconds / request.stepSeconds;
+  checkModel(model, stepCount);
+  const { numSimulations } = request;
+  const grid: StepGrid = {
+    stepSeconds: request.stepSeconds,
+    variances: Float64Array.from(model.stepSigmas, (sigma) => sigma * sigma),
+  };
+  const random = Random.fromSeed(request.seed);
+  const draw = returnsOf(model, grid);
+  const returns = new Float64Array(numSimulations * stepCount);
+  draw(random, returns, { pathCount: numSimulations, latents: "independent" });
+  if (model.rankMatched) matchRanks(request, model, { draw, random, grid, returns });
+  return pricesOf(returns, model.anchorPrice, numSimulations);
+}

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { scoredBlocks } from "../../../../src/engines/paths/rank-match.ts";
+import { simulatePathModel } from "../../../../src/engines/paths/simulate.ts";
+import { scoringRulesFor } from "../../../../src/scoring/intervals.ts";
+import { scorePrompt } from "../../../../src/scoring/prompt-score.ts";
+import { forecastRequest } from "../../../support/forecast-inputs.ts";
+import { pathModel } from "../../../support/path-models.ts";
+
+const DAY = { horizonSeconds: 86_400, stepSeconds: 300 };
+const HOUR = { horizonSeconds: 3600, stepSeconds: 60 };
+const PATHS = 1000;
+
+type Grid = typeof DAY;
+
+function paths(grid: Grid, rankMatched: boolean, changes: { seed?: string; model?: object } = {}): Float64Array {
+  const request = forecastRequest({ ...grid, numSimulations: PATHS, seed: changes.seed ?? "match" });
+  return simulatePathModel(request, pathModel(grid, { ...changes.model, rankMatched }));
+}
+
+/** Standardised log returns of all steps, row-major [path, step]. */
+function standardised(grid: Grid, prices: Float64Array): Float64Array[] {
+  const { stepSigmas } = pathModel(grid);
+  const points = stepSigmas.length + 1;
+  return Array.from({ length: prices.length / points }, (_, path) =>
+    Float64Array.from(stepSigmas, (sigma, step) => {
+      const at = path * points + step;
+      return Math.log(prices[at + 1]! / prices[at]!) / sigma;
+    }),
+  );
+}
+
+function blockReturn(prices: Float64Array, points: number, span: { from: number; to: number }): Float64Array {
+  return Float64Array.from({ length: prices.length / points }, (_, path) =>
+    Math.log(prices[path * points + span.to]! / prices[path * points + span.from]!),
+  ).sort();
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, x) => sum + x, 0) / values.length;
+}
+
+function deviation(values: readonly number[]): number {
+  const centre = mean(values);
+  return Math.sqrt(values.reduce((sum, x) => sum + (x - centre) ** 2, 0) / (values.length - 1));
+}
+
+describe("rank matching: blocks", () => {
+  it("covers every scored span once, shortest first", () => {
+    const day = scoredBlocks(forecastRequest(DAY));
+    assert.equal(day.length, 288 + 48 + 8 + 1);
+    assert.deepEqual(day.at(-1), { firstStep: 0, steps: 288 });
+    // Gaps of 5, 15 and 30 minutes are the first changes of those lengths, that of 60 is the absolute price.
+    const hour = scoredBlocks(forecastRequest(HOUR));
+    assert.equal(hour.length, 60 + 30 + 12 + 4 + 2 + 1 + (12 - 4));
+    for (const blocks of [day, hour]) {
+      blocks.forEach((block, i) => {
+        assert.ok(i === 0 || block.steps >= blocks[i - 1]!.steps);
+      });
+    }
+  });
+
+  it("gives every scored span of a Gaussian model the normal's quantiles, which independent draws miss", () => {
+    // Python's statistics.NormalDist().inv_cdf((i - 1/2) / 1000) at i = 6, 51, 201, 501, 800.
+    const quantiles = [
+      [5, -2.5426988],
+      [50, -1.6400249],
+      [200, -0.8398366],
+      [500, 0.0012533],
+      [799, 0.8398366],
+    ] as const;
+    // The hour's spans overlap without nesting (2 and 5 minutes, gaps), so that they disturb each other more.
+    for (const [grid, bound] of [
+      [DAY, 0.06],
+      [HOUR, 0.2],
+    ] as const) {
+      const model = { nu: 400, latent: { tau: 0, halfLifeSeconds: 1 }, varianceRatios: [] };
+      const { stepSigmas } = pathModel(grid);
+      const worst = (prices: Float64Array): number => {
+        let error = 0;
+        for (const { firstStep, steps } of scoredBlocks(forecastRequest(grid))) {
+          const sigma = Math.hypot(...stepSigmas.slice(firstStep, firstStep + steps));
+          const sorted = blockReturn(prices, stepSigmas.length + 1, { from: firstStep, to: firstStep + steps });
+          for (const [i, quantile] of quantiles) error = Math.max(error, Math.abs(sorted[i]! / sigma - quantile));
+        }
+        return error;
+      };
+      const error = worst(paths(grid, true, { model }));
+      assert.ok(error < bound, `${error}`);
+      const plain = worst(paths(grid, false, { model }));
+      assert.ok(plain > 0.3, `${plain}`);
+    }
+  });
+
+  it("is exactly antisymmetric over the whole path, and leaves fewer than 50 paths as drawn", () => {
+    const sorted = blockReturn(paths(DAY, true), 289, { from: 0, to: 288 });
+    sorted.forEach((x, i) => {
+      assert.ok(Math.abs(x + sorted[PATHS - 1 - i]!) < 1e-9);
+    });
+    const few = (rankMatched: boolean): Float64Array =>
+      simulatePathModel(forecastRequest({ numSimulations: 49 }), pathModel(DAY, { rankMatched }));
+    assert.deepEqual(few(true), few(false));
+  });
+});
+
+describe("rank matching: the paths stay plausible", () => {
+  for (const [name, grid, borderSteps] of [
+    ["24h", DAY, 6],
+    ["1h", HOUR, 5],
+  ] as const) {
+    it(`${name}: no sawtooth: autocorrelations, also across block borders, as in unmatched paths`, () => {
+      const correlations = (prices: Float64Array): { all: number; borders: number; inside: number } => {
+        const sums = { all: [0, 0], borders: [0, 0], inside: [0, 0] };
+        for (const row of standardised(grid, prices)) {
+          for (let step = 1; step < row.length; step++) {
+            const product = row[step]! * row[step - 1]!;
+            for (const key of ["all", step % borderSteps === 0 ? "borders" : "inside"] as const) {
+              sums[key][0]! += product;
+              sums[key][1]! += 1;
+            }
+          }
+        }
+        return {
+          all: sums.all[0]! / sums.all[1]!,
+          borders: sums.borders[0]! / sums.borders[1]!,
+          inside: sums.inside[0]! / sums.inside[1]!,
+        };
+      };
+      const plain = Array.from({ length: 12 }, (_, i) => correlations(paths(grid, false, { seed: `plain ${i}` })));
+      const matched = Array.from({ length: 4 }, (_, i) => correlations(paths(grid, true, { seed: `matched ${i}` })));
+      for (const key of ["all", "borders", "inside"] as const) {
+        const noise = deviation(plain.map((one) => one[key]));
+        const difference = mean(matched.map((one) => one[key])) - mean(plain.map((one) => one[key]));
+        // Four standard errors of the difference of the two means.
+        const bound = 4 * noise * Math.sqrt(1 / 4 + 1 / 12);
+        assert.ok(Math.abs(difference) < bound, `${key}: ${difference}, noise ${noise}`);
+      }
+    });
+
+    it(`${name}: realised volatility has the distribution of unmatched paths (Kolmogorov-Smirnov)`, () => {
+      const volatilities = (rankMatched: boolean): Float64Array => {
+        const all = [0, 1, 2].flatMap((i) =>
+          standardised(grid, paths(grid, rankMatched, { seed: `${rankMatched} ${i}` })),
+        );
+        return Float64Array.from(all, (row) => row.reduce((sum, x) => sum + x * x, 0) / row.length).sort();
+      };
+      const [a, b] = [volatilities(true), volatilities(false)];
+      let distance = 0;
+      for (let i = 0, j = 0; i < a.length && j < b.length;) {
+        if (a[i]! <= b[j]!) i++;
+        else j++;
+        distance = Math.max(distance, Math.abs(i / a.length - j / b.length));
+      }
+      // The 1 % point of two samples of 3000.
+      assert.ok(distance < 1.63 * Math.sqrt(2 / 3000), `${distance}`);
+    });
+  }
+});
+
+describe("rank matching: the score", () => {
+  it("is lower on paths of the true model, and depends on the seed a fifth as much", () => {
+    const rules = scoringRulesFor(HOUR);
+    const truths = simulatePathModel(
+      forecastRequest({ ...HOUR, numSimulations: 20, seed: "truth" }),
+      pathModel(HOUR, { rankMatched: false }),
+    );
+    const scores = (rankMatched: boolean): number[][] =>
+      Array.from({ length: 10 }, (_, i) => {
+        const answer = paths(HOUR, rankMatched, { seed: `answer ${i}` });
+        return Array.from({ length: 20 }, (_, truth) => {
+          const realised = truths.subarray(61 * truth, 61 * (truth + 1));
+          return scorePrompt({ paths: answer, pathCount: PATHS, realised, stepSeconds: 60 }, rules).priceCrps;
+        });
+      });
+    const [matched, plain] = [scores(true), scores(false)];
+    const noise = (rows: number[][]): number =>
+      mean(Array.from({ length: 20 }, (_, truth) => deviation(rows.map((row) => row[truth]!))));
+    assert.ok(noise(matched) < noise(plain) / 5, `${noise(matched)} against ${noise(plain)}`);
+    // An independent ensemble pays 0.1 % on average over truths; these 20 truths and ten seeds resolve that it pays.
+    assert.ok(mean(matched.flat()) < mean(plain.flat()));
+  });
+});
