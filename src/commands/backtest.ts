@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { systemClock } from "../clock.ts";
 import { PACKAGE_ROOT } from "../config/load.ts";
+import { readEngineFiles } from "../engines/load.ts";
 import { EXIT, OperationalError } from "../errors.ts";
 import { assembleReport, isoTime } from "../evaluation/backtest/assemble.ts";
 import { sourcesOf, spanOf } from "../evaluation/backtest/data.ts";
@@ -79,12 +80,18 @@ export const backtestCommand = defineCommand({
       wallSeconds: (systemClock.nowMs() - startedMs) / 1000,
       workers,
       badRows: chosen.badRows,
+      fittedTo: fittedTo(context.config),
     });
     await publish(context, report);
     if (report.metadata.partial) return EXIT.INTERRUPTED;
     return report.metadata.prompts.scored > 0 ? EXIT.OK : EXIT.FAILURE;
   },
 });
+
+function fittedTo({ engines }: CommandContext<Options>["config"]): number | null {
+  const { calibration } = readEngineFiles(engines);
+  return calibration && Date.parse(calibration.window.to) / 1000;
+}
 
 interface Chosen extends SharedChoices {
   readonly prompts: readonly Prompt[];

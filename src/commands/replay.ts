@@ -5,7 +5,8 @@ import { publicKeyOf } from "../bittensor/ss58.ts";
 import { parseSynapseHeaders } from "../bittensor/synapse-headers.ts";
 import { marketClock } from "../config/clock.ts";
 import { PACKAGE_ROOT } from "../config/load.ts";
-import { createEngines } from "../engines/route.ts";
+import { openEngines } from "../engines/load.ts";
+import { openRecalibration } from "../store/recalibration-store.ts";
 import { describeError, EXIT, OperationalError, problemsOf, UsageError } from "../errors.ts";
 import { rehearse } from "../evaluation/raw-replay.ts";
 import type { RawRequest } from "../evaluation/raw-request.ts";
@@ -113,7 +114,7 @@ async function replayAll(
   const store = new VolatilityStore(config.stateDir);
   const replayOptions = {
     identity: await readSoftwareIdentity(PACKAGE_ROOT),
-    engines: createEngines({ ewma: config.engines.ewma }),
+    engines: openEngines(config, print, openRecalibration(config.stateDir, marketClock(config.clock))),
     limits: config.axon,
     loadState: store.load.bind(store),
   };
@@ -153,7 +154,7 @@ async function replayRaw(
   const reader = new VolatilityReader(new VolatilityStore(config.stateDir), { maxStateAgeSeconds, clock });
   const rehearsal = await rehearse(parsed.request, {
     snapshot: reader.snapshot(parsed.request.asset, millisToSeconds(clock.nowMs())),
-    engines: createEngines({ ewma: config.engines.ewma }),
+    engines: openEngines(config, print, openRecalibration(config.stateDir, clock)),
     clock,
   });
   print(describeRehearsal(rehearsal));

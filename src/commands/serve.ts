@@ -9,7 +9,8 @@ import { marketClock } from "../config/clock.ts";
 import { PACKAGE_ROOT } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { createSimulationPool } from "../engines/pool.ts";
-import { createEngines } from "../engines/route.ts";
+import { eventWarnings, openEngines } from "../engines/load.ts";
+import { openRecalibration } from "../store/recalibration-store.ts";
 import { describeError, EXIT, OperationalError, UsageError } from "../errors.ts";
 import { createMarketFeed, createSources } from "../feeds/merge.ts";
 import type { Logger } from "../log.ts";
@@ -116,11 +117,17 @@ async function startServing(
     reader,
     feed: openFeed(config, { clock, logger }),
     pool,
-    engines: createEngines({ ewma: config.engines.ewma }),
+    engines: openEngines(
+      config,
+      (reason) => logger.warn({ reason }, "Part of the engines is missing"),
+      openRecalibration(config.stateDir, clock),
+    ),
     clock,
     logger,
     config,
   });
+  for (const reason of eventWarnings(millisToSeconds(clock.nowMs())))
+    logger.warn({ reason }, "Scheduled events end soon");
   const axon = await startAxon({
     config: config.axon,
     blacklist: config.blacklist,

@@ -44,9 +44,7 @@ const ewmaParameters = z.strictObject({
   nu: z.number().gt(2.05).max(200),
   /** Factor on sigma, because squared returns chase outliers (docs: half-life 60 min × 0.85). */
   sigmaScale: z.number().positive().max(10),
-  /** Weight of in-path shocks in the path's own variance, per step; 0 switches the feedback off. */
-  pathFeedback: z.number().min(0).max(0.5),
-  /** Factor on sigma outside the regular US session (equities only). */
+  /** Factor on sigma outside the regular US session (equities only), until the weekly profile knows better. */
   offHoursMultiplier: z.number().positive().max(10),
 });
 
@@ -177,6 +175,14 @@ export const configSchema = z.strictObject({
       "an older volatility state is stale and hands over: a day-old level still beats a constant one",
     ),
     simulationTimeoutMs: milliseconds.describe("longest time one simulation may take before the last resort answers"),
+    rankMatching: z
+      .boolean()
+      .describe("replace every scored interval's returns by the quantiles of their ranks: .1 % of CRPS for 60 ms"),
+    calibration: z
+      .string()
+      .min(1)
+      .nullable()
+      .describe("what `calibrate` learned of the EWMA engine; null: the plain EWMA answers"),
     ewma: z.record(z.enum(ASSET_SYMBOLS), ewmaParameters),
   }),
   recordings: z.strictObject({

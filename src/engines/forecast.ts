@@ -1,19 +1,19 @@
 import { describeError, OperationalError } from "../errors.ts";
-import { baselineEngine } from "./baseline.ts";
+import { BASELINE_VERSION, simulateBaseline } from "./baseline.ts";
 import { encodeSimulation } from "./encode.ts";
 import type { ForecastRequest, HandOver } from "./engine.ts";
 import { EWMA_VERSION } from "./ewma/ewma.ts";
-import { simulateEwma } from "./ewma/paths.ts";
 import { releasePaths } from "./path-buffer.ts";
+import { simulatePathModel } from "./paths/simulate.ts";
 import type { EngineInput, ForecastResult, ForecastTask } from "./task.ts";
 
 /** Prices of one prepared input, row-major [path, point]. The same function live, in a replay and in a backtest. */
 export function simulatePaths(request: ForecastRequest, input: EngineInput): Float64Array | Promise<Float64Array> {
   switch (input.engine) {
     case "ewma":
-      return simulateEwma(request, input);
+      return simulatePathModel(request, input.model);
     case "baseline":
-      return baselineEngine.simulate(request, input);
+      return simulateBaseline(request, input);
   }
 }
 
@@ -22,7 +22,7 @@ function engineVersion(input: EngineInput): number {
     case "ewma":
       return EWMA_VERSION;
     case "baseline":
-      return baselineEngine.version;
+      return BASELINE_VERSION;
   }
 }
 

@@ -1,19 +1,10 @@
 import type { AssetSymbol } from "../market/assets.ts";
-import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../units.ts";
-import { baselineEngine } from "./baseline.ts";
+import { createBaselineEngine } from "./baseline.ts";
 import type { EngineName, ForecastRequest, HandOver, MarketSnapshot, Prepared } from "./engine.ts";
-import { createEwmaEngine, type EwmaChoices } from "./ewma/ewma.ts";
+import { createEwmaEngine, type EwmaDeps } from "./ewma/ewma.ts";
+import { horizonClass, type HorizonClass } from "./horizon.ts";
 import type { EngineInput, ForecastTask } from "./task.ts";
 import { untrainedEngine } from "./untrained.ts";
-
-export type HorizonClass = "1h" | "24h";
-
-/** The prompts of the subnet are 1 h and 24 h; any other horizon goes with the one it is nearer to by ratio. */
-const CLASS_BORDER_SECONDS = Math.sqrt(SECONDS_PER_HOUR * SECONDS_PER_DAY);
-
-export function horizonClass(horizonSeconds: number): HorizonClass {
-  return horizonSeconds < CLASS_BORDER_SECONDS ? "1h" : "24h";
-}
 
 type Row = readonly [...EngineName[], "baseline"];
 
@@ -50,12 +41,15 @@ export interface Preparer {
 
 export type Engines = Readonly<Record<EngineName, Preparer>>;
 
-export function createEngines(choices: { readonly ewma: Readonly<Record<AssetSymbol, EwmaChoices>> }): Engines {
+/** Everything that engines need besides a request and a snapshot. */
+export type EngineDeps = EwmaDeps;
+
+export function createEngines(deps: EngineDeps): Engines {
   return {
     patchtst: untrainedEngine("patchtst"),
     lgbm: untrainedEngine("lgbm"),
-    ewma: createEwmaEngine(choices.ewma),
-    baseline: baselineEngine,
+    ewma: createEwmaEngine(deps),
+    baseline: createBaselineEngine(deps),
   };
 }
 

@@ -4,6 +4,14 @@ import type { EngineName, ForecastRequest, HandOver } from "./engine.ts";
 
 export type EngineInput = EwmaInput | BaselineInput;
 
+export function anchorPriceOf(input: EngineInput): number {
+  return input.engine === "ewma" ? input.model.anchorPrice : input.anchorPrice;
+}
+
+export function withAnchorPrice(input: EngineInput, anchorPrice: number): EngineInput {
+  return input.engine === "ewma" ? { ...input, model: { ...input.model, anchorPrice } } : { ...input, anchorPrice };
+}
+
 /** One forecast as a worker gets it: plain data, recorded verbatim, so that a replay needs neither state nor network. */
 export interface ForecastTask {
   readonly request: ForecastRequest;

@@ -2,8 +2,9 @@ import { move, transferableSymbol, valueSymbol } from "piscina";
 import { unixSeconds } from "../units.ts";
 import { encodeSimulation } from "./encode.ts";
 import type { ForecastRequest } from "./engine.ts";
-import { simulateEwma } from "./ewma/paths.ts";
 import { runForecast } from "./forecast.ts";
+import { releasePaths } from "./path-buffer.ts";
+import { simulatePathModel } from "./paths/simulate.ts";
 import type { ForecastResult, ForecastTask } from "./task.ts";
 
 /** Entry of a simulation thread: `simulate` is what the pool calls. */
@@ -21,16 +22,21 @@ const WARM_UP_REQUEST: ForecastRequest = {
 
 // Synchronous, because piscina first requires its file, and a module that awaits cannot be required.
 for (let run = 0; run < WARM_UP_RUNS; run++) {
-  const paths = simulateEwma(WARM_UP_REQUEST, {
-    engine: "ewma",
+  const paths = simulatePathModel(WARM_UP_REQUEST, {
     anchorPrice: 100_000,
-    sigma2PerStep: 1e-6,
+    stepSigmas: new Array<number>(288).fill(0.001),
     nu: 5.5,
-    pathFeedback: 0.02,
-    offHoursMultiplier: 0.6,
-    clamped: null,
+    latent: { tau: 0.3, halfLifeSeconds: 7200 },
+    varianceRatios: [
+      { seconds: 1800, ratio: 0.95 },
+      { seconds: 10_800, ratio: 0.9 },
+      { seconds: 86_400, ratio: 0.9 },
+    ],
+    zeroShare: 0,
+    rankMatched: true,
   });
   encodeSimulation(WARM_UP_REQUEST, paths);
+  releasePaths(paths);
 }
 
 /** Moves the result's buffers out of the thread instead of copying them. */

@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/schema.ts";
 import type { AnchorPrice, ForecastRequest, StateSnapshot } from "../engines/engine.ts";
 import { runForecast } from "../engines/forecast.ts";
 import { planForecast, type Engines } from "../engines/route.ts";
-import type { EngineInput, ForecastResult } from "../engines/task.ts";
+import { anchorPriceOf, withAnchorPrice, type EngineInput, type ForecastResult } from "../engines/task.ts";
 import { describeError, OperationalError } from "../errors.ts";
 import type { Recording } from "../store/recording-format.ts";
 import type { SoftwareIdentity } from "../store/recording-identity.ts";
@@ -164,7 +165,7 @@ function compareRequest(recorded: ForecastRequest, readmission: Readmission): Di
 function compareFields(prefix: string, recorded: object, replayed: object, source = ""): Difference[] {
   const [before, after] = [recorded, replayed].map((side) => new Map<string, unknown>(Object.entries(side)));
   return [...new Set([...before!.keys(), ...after!.keys()])]
-    .filter((key) => !Object.is(before!.get(key), after!.get(key)))
+    .filter((key) => !isDeepStrictEqual(before!.get(key), after!.get(key)))
     .map((key) => {
       const [was, is] = [before, after].map((side) => (side!.has(key) ? JSON.stringify(side!.get(key)) : "absent"));
       return { what: prefix + key, recorded: was!, replayed: source + is! };
@@ -182,7 +183,7 @@ function compareInputs(
   const { inputs, request } = evidence.task;
   const anchorPrice = evidence.anchor.price;
   const differences = inputs.flatMap((input) =>
-    compareFields(`inputs.${input.engine}.`, { anchorPrice: input.anchorPrice }, { anchorPrice }, "the anchor was "),
+    compareFields(`inputs.${input.engine}.`, { anchorPrice: anchorPriceOf(input) }, { anchorPrice }, "the anchor was "),
   );
   const state = recordedState(evidence, options);
   const today = deriveInputs(request, { anchor: evidence.anchor, state }, options.engines);
@@ -191,7 +192,7 @@ function compareInputs(
   for (const input of inputs) {
     const again = today.find((other) => other.engine === input.engine);
     if (again !== undefined) {
-      const compared = { ...input, anchorPrice };
+      const compared = withAnchorPrice(input, anchorPrice);
       derived.push(...compareFields(`inputs.${input.engine}.`, compared, again, "derived today "));
     } else if (state === null) {
       notes.push(`inputs.${input.engine}: not derived again, the volatility state is no longer the recorded one`);

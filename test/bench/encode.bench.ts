@@ -15,7 +15,7 @@ function median(values: number[]): number {
 }
 
 function task(run: number): ForecastTask {
-  return { request: forecastRequest({ seed: `bench ${run}` }), inputs: [ewmaInput({ nu: 5.5 })] };
+  return { request: forecastRequest({ seed: `bench ${run}` }), inputs: [ewmaInput({ nu: 5.5, rankMatched: true })] };
 }
 
 const simulate: number[] = [];

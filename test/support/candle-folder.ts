@@ -54,12 +54,12 @@ export function corruptedAfter(candles: readonly Candle[], time: number, step: n
   });
 }
 
-/** Settings of config/default.json with few paths. */
-export function backtestSettings(paths = 40): BacktestSettings {
+/** Settings of config/default.json with few paths and, unless a file is given, without a calibration. */
+export function backtestSettings(paths = 40, calibration: string | null = null): BacktestSettings {
   const { config } = loadConfig({
     ...{ args: [], env: {}, cwd: "/", options: z.object({}), positionals: [], configFiles: [] },
   });
-  return settingsOf(config, { paths, seed: 1 });
+  return { ...settingsOf(config, { paths, seed: 1 }), calibration };
 }
 
 /** One chunk of BTC prompts whose state starts with the folder's candles. */

@@ -1,8 +1,10 @@
 import type { ForecastRequest, MarketSnapshot, StateSnapshot } from "../../src/engines/engine.ts";
 import type { EwmaInput } from "../../src/engines/ewma/ewma.ts";
+import type { PathModel } from "../../src/engines/path-model.ts";
 import type { AssetSymbol } from "../../src/market/assets.ts";
 import { unixSeconds, type UnixSeconds } from "../../src/units.ts";
-import { VOLATILITY_STATE_SCHEMA, type VolatilityState } from "../../src/volatility/state.ts";
+import { emptySeasonality } from "../../src/volatility/seasonality.ts";
+import { VOLATILITY_STATE_SCHEMA, type SeasonalityStats, type VolatilityState } from "../../src/volatility/state.ts";
 
 /** Thursday 1 October 2026, 12:05 UTC: before the US session. */
 export const START_TIME = unixSeconds(Date.parse("2026-10-01T12:05:00Z") / 1000);
@@ -19,17 +21,19 @@ export function forecastRequest(changes: Partial<ForecastRequest> = {}): Forecas
   };
 }
 
-export function ewmaInput(changes: Partial<EwmaInput> = {}): EwmaInput {
-  return {
-    engine: "ewma",
+/** An input for the grid of `forecastRequest()`: 0.1 % a step. */
+export function ewmaInput(changes: Partial<PathModel> = {}): EwmaInput {
+  const model: PathModel = {
     anchorPrice: 100_000,
-    sigma2PerStep: 1e-6,
+    stepSigmas: new Array<number>(288).fill(1e-3),
     nu: 6,
-    pathFeedback: 0.02,
-    offHoursMultiplier: 1,
-    clamped: null,
+    latent: { tau: 0.3, halfLifeSeconds: 7200 },
+    varianceRatios: [],
+    zeroShare: 0,
+    rankMatched: false,
     ...changes,
   };
+  return { engine: "ewma", model, fallbacks: [] };
 }
 
 export interface StateOptions {
@@ -42,6 +46,9 @@ export interface StateOptions {
   readonly halfLifeMinuteSeconds?: number;
   readonly halfLifeFiveMinuteSeconds?: number;
   readonly close?: number;
+  /** |log return| of every minute, and of every five: the close goes up and down by it. */
+  readonly swing?: number;
+  readonly seasonality?: SeasonalityStats;
 }
 
 /** A state of unbroken minutes with the given variance estimates (masses below 1, as in a warm-up). */
@@ -49,7 +56,8 @@ export function volatilityState(options: StateOptions = {}): VolatilityState {
   const minutes = options.minutes ?? 600;
   const newest = options.newest ?? unixSeconds(START_TIME - 180);
   const openTime = Float64Array.from({ length: minutes }, (_, i) => newest - 60 * (minutes - 1 - i));
-  const flat = new Float64Array(minutes).fill(options.close ?? 100_000);
+  const up = Math.exp(options.swing ?? 0);
+  const flat = openTime.map((time) => (options.close ?? 100_000) * ((time / 60) % 2 === 0 ? 1 : up));
   const mass = 0.5;
   return {
     schema: VOLATILITY_STATE_SCHEMA,
@@ -64,6 +72,7 @@ export function volatilityState(options: StateOptions = {}): VolatilityState {
     halfLifeFiveMinuteSeconds: options.halfLifeFiveMinuteSeconds ?? 43_200,
     openBucket: null,
     lastFiveMinute: null,
+    seasonality: options.seasonality ?? emptySeasonality(),
     candles: { openTime, open: flat, high: flat, low: flat, close: flat, volume: new Float64Array(minutes) },
   };
 }

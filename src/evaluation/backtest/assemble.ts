@@ -11,7 +11,7 @@ import {
 } from "./report.ts";
 import type { BacktestOutcome } from "./run.ts";
 import type { ContestantScore, PromptResult } from "./score-chunk.ts";
-import { horizonClass } from "../../engines/route.ts";
+import { horizonClass } from "../../engines/horizon.ts";
 
 /** What the command knows and the run does not. */
 export interface ReportContext extends Pick<
@@ -34,11 +34,13 @@ export interface ReportContext extends Pick<
   | "workers"
 > {
   readonly badRows: readonly BadRow[];
+  /** Unix seconds of the newest candle that the engines were fitted on; null where nothing was fitted. */
+  readonly fittedTo: number | null;
 }
 
 export function assembleReport(plan: Plan, outcome: BacktestOutcome, context: ReportContext): BacktestReport {
   const { results, oracles, examples, partial } = outcome;
-  const { badRows, ...known } = context;
+  const { badRows, fittedTo, ...known } = context;
   const resolutions = countResolutions(results);
   const planned = plan.chunks.reduce((sum, { starts }) => sum + starts.length, 0);
   return {
@@ -50,7 +52,7 @@ export function assembleReport(plan: Plan, outcome: BacktestOutcome, context: Re
       partial,
       bootstrapDraws: BOOTSTRAP_DRAWS,
       resolutions,
-      notes: notesOf(resolutions, results, context),
+      notes: notesOf(resolutions, results, { ...known, badRows, fittedTo }),
       prompts: {
         planned: planned + plan.skipped.length + badRows.length,
         scored: results.length,
@@ -120,7 +122,7 @@ const RESOLUTION_TEXTS: Readonly<Record<Resolution, string>> = {
 function notesOf(
   resolutions: ReportMetadata["resolutions"],
   results: readonly PromptResult[],
-  { badRows, engines }: ReportContext,
+  { badRows, engines, fittedTo }: ReportContext,
 ): string[] {
   const groups = Map.groupBy(resolutions, ({ horizon, resolution }) => `${horizon} ${resolution}`);
   const ran = [...groups.values()].map((own) => {
@@ -136,5 +138,12 @@ function notesOf(
     return [`${engine} handed ${count} of ${scores.length} prompts over (${codes}); they count under its name.`];
   });
   const bad = badRows.slice(0, 5).map(({ line, problem }) => `Line ${line} of the prompts file: ${problem}.`);
-  return [...ran, ...handedOver, ...bad];
+  const seen = fittedTo === null ? [] : results.filter(({ prompt }) => prompt.start < fittedTo);
+  const inSample =
+    seen.length === 0 || !engines.includes("ewma")
+      ? []
+      : [
+          `IN SAMPLE: ${seen.length} prompts start before ${isoTime(fittedTo!)}, up to where the EWMA engine was fitted.`,
+        ];
+  return [...ran, ...handedOver, ...inSample, ...bad];
 }

@@ -1,15 +1,33 @@
 import { ENGINE_NAMES, type EngineName, type ForecastRequest, type Prepared } from "../../engines/engine.ts";
 import { handOverFrom, simulatePaths } from "../../engines/forecast.ts";
-import { horizonClass, ROUTES, type Engines } from "../../engines/route.ts";
+import { horizonClass } from "../../engines/horizon.ts";
+import { openEngines } from "../../engines/load.ts";
+import { ROUTES, type Engines } from "../../engines/route.ts";
 import type { EngineInput } from "../../engines/task.ts";
+import { OperationalError } from "../../errors.ts";
 import { ASSETS } from "../../market/assets.ts";
 import { MINUTE_STEP_SECONDS } from "../../market/candle.ts";
 import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../../units.ts";
 import type { VolatilityState } from "../../volatility/state.ts";
-import type { Origin } from "./origin.ts";
+import type { BacktestSettings, Origin } from "./origin.ts";
 
 /** Who forecasts with what was known: an engine by name, or a baseline. (The oracle is not here: it has hindsight.) */
 export type Contestant = EngineName | "reference" | "trailing3d";
+
+/** Engines by their settings; a thread reads their files once. */
+const opened = new Map<string, Engines>();
+
+/** Throws OperationalError `backtest/engines` when a file that the engines need cannot be read: a score of the fallback would mislead. */
+export function enginesOf({ ewma, calibration, rankMatching }: BacktestSettings): Engines {
+  const key = JSON.stringify([ewma, calibration, rankMatching]);
+  const known = opened.get(key);
+  if (known) return known;
+  const problems: string[] = [];
+  const engines = openEngines({ engines: { ewma, calibration, rankMatching } }, (problem) => problems.push(problem));
+  if (problems.length > 0) throw new OperationalError("backtest/engines", problems.join("; "));
+  opened.set(key, engines);
+  return engines;
+}
 
 export interface Forecast {
   /** Prices, row-major [path, point]; the caller may release them. */

@@ -1,8 +1,8 @@
-import { createEngines, horizonClass } from "../../engines/route.ts";
+import { horizonClass } from "../../engines/horizon.ts";
 import { quantile } from "../../scoring/leaderboard.ts";
 import { scoringRulesFor } from "../../scoring/intervals.ts";
 import { scorePrompt } from "../../scoring/prompt-score.ts";
-import { forecast, type Contestant } from "./contestant.ts";
+import { enginesOf, forecast, type Contestant } from "./contestant.ts";
 import { realisedPrices } from "./data.ts";
 import { originsOf, type BacktestSettings } from "./origin.ts";
 import type { Chunk } from "./plan.ts";
@@ -28,7 +28,7 @@ export async function drawExample({ chunk, contestant, settings }: ExampleTask):
   const { asset, stepSeconds, horizonSeconds, numSimulations: pathCount } = request;
   const points = horizonSeconds / stepSeconds + 1;
   const realised = realisedPrices(chunk.source, { start: request.startTime, stepSeconds, points });
-  const { paths } = await forecast(contestant, origin, createEngines({ ewma: settings.ewma }));
+  const { paths } = await forecast(contestant, origin, enginesOf(settings));
   const { total } = scorePrompt({ paths, pathCount, realised, stepSeconds }, scoringRulesFor(request));
   const columns = Array.from({ length: points }, (_, point) =>
     Array.from({ length: pathCount }, (_, path) => paths[path * points + point]!),

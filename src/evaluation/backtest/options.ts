@@ -114,6 +114,8 @@ export function settingsOf(config: Config, draws: { readonly paths: number; read
   const { updater, engines } = config;
   return {
     ewma: engines.ewma,
+    calibration: engines.calibration,
+    rankMatching: engines.rankMatching,
     warmupSecondsCrypto: updater.warmupHoursCrypto * SECONDS_PER_HOUR,
     warmupSecondsOther: updater.warmupHoursOther * SECONDS_PER_HOUR,
     retentionSeconds: updater.retentionDays * SECONDS_PER_DAY,

@@ -3,14 +3,17 @@ import type { ForecastRequest, MarketSnapshot } from "../../engines/engine.ts";
 import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
 import { MINUTE_STEP_SECONDS } from "../../market/candle.ts";
 import { unixSeconds } from "../../units.ts";
-import { advance, startState } from "../../volatility/advance.ts";
-import { newestCandle, type VolatilityState } from "../../volatility/state.ts";
+import { advance, startState, type AdvanceOptions } from "../../volatility/advance.ts";
+import { newestCandle, type SeasonalityStats, type VolatilityState } from "../../volatility/state.ts";
 import { closedCandles, REQUEST_LEAD_SECONDS } from "./data.ts";
 import type { Chunk, Prompt } from "./plan.ts";
 
 /** What the live processes would have been configured with, and how to draw. */
 export interface BacktestSettings {
   readonly ewma: Readonly<Record<AssetSymbol, EwmaParameters>>;
+  /** File of the EWMA engine's calibration. */
+  readonly calibration: string | null;
+  readonly rankMatching: boolean;
   readonly warmupSecondsCrypto: number;
   readonly warmupSecondsOther: number;
   readonly retentionSeconds: number;
@@ -42,19 +45,34 @@ export function requestOf(
   };
 }
 
+/** As the updater advances the asset's state. */
+export function advanceOptionsOf(asset: AssetSymbol, settings: BacktestSettings): AdvanceOptions {
+  const { assetClass, listings } = ASSETS[asset];
+  return {
+    source: listings[0].source,
+    warmupSeconds: assetClass === "crypto" ? settings.warmupSecondsCrypto : settings.warmupSecondsOther,
+    retentionSeconds: settings.retentionSeconds,
+  };
+}
+
 /**
  * The chunk's prompts in order of time, with the volatility state as the updater would have had it at the request:
  * advanced by the live code from origin to origin, each candle once. The anchor is the last close that was known.
+ * `seasonality`: long-run statistics from before the chunk.
  */
-export function* originsOf(chunk: Chunk, settings: BacktestSettings): Generator<Origin> {
+export function* originsOf(
+  chunk: Chunk,
+  settings: BacktestSettings,
+  seasonality?: SeasonalityStats,
+): Generator<Origin> {
   const { asset, source } = chunk;
-  const isCrypto = ASSETS[asset].assetClass === "crypto";
-  const options = {
-    source: ASSETS[asset].listings[0].source,
-    warmupSeconds: isCrypto ? settings.warmupSecondsCrypto : settings.warmupSecondsOther,
-    retentionSeconds: settings.retentionSeconds,
-  };
-  let state = startState({ asset, source: options.source, ...settings.ewma[asset] });
+  const options = advanceOptionsOf(asset, settings);
+  let state = startState({
+    asset,
+    source: options.source,
+    ...settings.ewma[asset],
+    ...(seasonality && { seasonality }),
+  });
   let knownTo = chunk.historyFrom - 1;
   for (const start of chunk.starts) {
     const requestTime = start - REQUEST_LEAD_SECONDS;

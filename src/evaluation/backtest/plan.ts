@@ -10,7 +10,7 @@ import {
   type CandleSource,
   type Timeline,
 } from "./data.ts";
-import { SKIP_REASONS, type SkipReason } from "./report.ts";
+import { SKIP_REASONS, type Resolution, type SkipReason } from "./report.ts";
 
 export interface Prompt {
   readonly asset: AssetSymbol;
@@ -40,10 +40,10 @@ export interface Plan {
 /** An engine needs this much of the same instrument before the cut-off. */
 const MIN_HISTORY_SECONDS = SECONDS_PER_DAY;
 /**
- * The state starts this long before a chunk's first origin, or with the instrument. It is 28 half-lives of the slowest
- * default moment: what came before weighs 4e-9. Chunks do not depend on the number of workers, so neither do scores.
+ * The state starts this long before a chunk's first origin, or with the instrument. Two months
+ * show the rhythm of the week; of the moments, what came before weighs nothing. Chunks do not depend on the number of workers, so neither do scores.
  */
-export const HISTORY_SECONDS = 28 * SECONDS_PER_DAY;
+export const HISTORY_SECONDS = 60 * SECONDS_PER_DAY;
 /** Grid points of one chunk: seconds of work, so that progress shows and an interruption is answered. */
 const CHUNK_POINTS = 7500;
 /** The subnet's longest grid has 289 points. */
@@ -67,15 +67,27 @@ export function isGrid({ horizonSeconds, stepSeconds }: Prompt): boolean {
  */
 export function planPrompts(
   prompts: readonly Prompt[],
-  options: { readonly dirs: readonly string[]; readonly minObserved: number },
+  options: {
+    readonly dirs: readonly string[];
+    readonly minObserved: number;
+    /** Of the state before a chunk's first origin; default HISTORY_SECONDS. */
+    readonly historySeconds?: number;
+    /** Only sources of this resolution; default: every one that fits the grid, finer first. */
+    readonly resolution?: Resolution;
+    /** Grid points of a chunk; Infinity keeps a run of one instrument whole. */
+    readonly chunkPoints?: number;
+  },
 ): Plan {
+  const { historySeconds = HISTORY_SECONDS, chunkPoints = CHUNK_POINTS, resolution } = options;
+  const sourcesFor = (asset: AssetSymbol): CandleSource[] =>
+    sourcesOf(asset, options.dirs).filter((source) => resolution === undefined || source.resolution === resolution);
   const skipped: { prompt: Prompt; reason: SkipReason }[] = [];
   const groups = new Map<
     string,
     { chunk: Omit<Chunk, "starts" | "historyFrom">; runStart: number; starts: number[] }
   >();
   for (const [asset, own] of Map.groupBy(prompts, (prompt) => prompt.asset)) {
-    const timelines = timelinesOf(sourcesOf(asset, options.dirs), own);
+    const timelines = timelinesOf(sourcesFor(asset), own, historySeconds);
     for (const prompt of own) {
       const choice = isGrid(prompt) ? choose(prompt, timelines, options.minObserved) : "bad_prompt";
       if (typeof choice === "string") {
@@ -91,11 +103,14 @@ export function planPrompts(
     }
   }
   const chunks = [...groups.values()].flatMap(({ chunk, runStart, starts }) => {
-    const size = Math.max(1, Math.floor(CHUNK_POINTS / (chunk.horizonSeconds / chunk.stepSeconds)));
+    const size = Math.min(
+      starts.length,
+      Math.max(1, Math.floor(chunkPoints / (chunk.horizonSeconds / chunk.stepSeconds))),
+    );
     const sorted = starts.sort((a, b) => a - b);
     return Array.from({ length: Math.ceil(sorted.length / size) }, (_, i): Chunk => {
       const own = sorted.slice(i * size, (i + 1) * size);
-      return { ...chunk, starts: own, historyFrom: Math.max(runStart, own[0]! - HISTORY_SECONDS) };
+      return { ...chunk, starts: own, historyFrom: Math.max(runStart, own[0]! - historySeconds) };
     });
   });
   // By time: what an interruption leaves has all assets.
@@ -104,9 +119,13 @@ export function planPrompts(
 
 type SourceTimeline = { readonly source: CandleSource; readonly timeline: Timeline };
 
-function timelinesOf(sources: readonly CandleSource[], prompts: readonly Prompt[]): SourceTimeline[] {
+function timelinesOf(
+  sources: readonly CandleSource[],
+  prompts: readonly Prompt[],
+  historySeconds: number,
+): SourceTimeline[] {
   const grids = prompts.filter(isGrid);
-  const from = grids.reduce((first, { start }) => Math.min(first, start), Infinity) - HISTORY_SECONDS;
+  const from = grids.reduce((first, { start }) => Math.min(first, start), Infinity) - historySeconds;
   const to = grids.reduce((last, { start, horizonSeconds }) => Math.max(last, start + horizonSeconds), -Infinity);
   if (!(from < to)) return [];
   // A finer or coarser bar than a minute may close up to its step after the last grid time.

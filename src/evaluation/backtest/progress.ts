@@ -13,7 +13,8 @@ const LINE_EVERY_MS = 10_000;
 
 /** A bar with the time that is left, from the share that is done and the time it took. */
 export function createProgress({ write, isTerminal, clock }: ProgressOptions): {
-  readonly update: (done: number, total: number) => void;
+  /** `text`: what is being done, for bars of several parts. */
+  readonly update: (done: number, total: number, text?: string) => void;
   /** Ends the drawn-over line. */
   readonly end: () => void;
 } {
@@ -21,11 +22,11 @@ export function createProgress({ write, isTerminal, clock }: ProgressOptions): {
   const everyMs = isTerminal ? TERMINAL_EVERY_MS : LINE_EVERY_MS;
   let shownMs: number = startMs;
   return {
-    update(done, total) {
+    update(done, total, text = "") {
       const nowMs = clock.nowMs();
       if (nowMs - shownMs < everyMs && done < total) return;
       shownMs = nowMs;
-      const line = progressLine(total > 0 ? done / total : 1, nowMs - startMs);
+      const line = `${progressLine(total > 0 ? done / total : 1, nowMs - startMs)}  ${text}`.trimEnd();
       write(isTerminal ? `\r${line}\u001b[K` : `${line}\n`);
     },
     end() {

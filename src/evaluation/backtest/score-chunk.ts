@@ -1,12 +1,13 @@
 import type { ForecastRequest } from "../../engines/engine.ts";
 import { releasePaths } from "../../engines/path-buffer.ts";
-import { createEngines, horizonClass, type Engines } from "../../engines/route.ts";
+import { horizonClass } from "../../engines/horizon.ts";
+import type { Engines } from "../../engines/route.ts";
 import { simulatePaths } from "../../engines/forecast.ts";
 import { scoringRulesFor, type Interval } from "../../scoring/intervals.ts";
 import { coverage, COVERAGE_LEVELS, pitHistogram } from "../../scoring/pit.ts";
 import { pitByInterval, scorePrompt, type PredictedPrompt, type PromptScore } from "../../scoring/prompt-score.ts";
 import { variancePerStep } from "../../volatility/ewma.ts";
-import { forecast, type Contestant } from "./contestant.ts";
+import { enginesOf, forecast, type Contestant } from "./contestant.ts";
 import { realisedPrices } from "./data.ts";
 import { originsOf, requestOf, type BacktestSettings, type Origin } from "./origin.ts";
 import type { Chunk, Prompt } from "./plan.ts";
@@ -47,7 +48,7 @@ export interface ScoreTask {
 
 /** Forecasts and scores every prompt of a chunk by every contestant. */
 export async function scoreChunk({ chunk, contestants, settings }: ScoreTask): Promise<PromptResult[]> {
-  const engines = createEngines({ ewma: settings.ewma });
+  const engines = enginesOf(settings);
   const points = chunk.horizonSeconds / chunk.stepSeconds + 1;
   const results: PromptResult[] = [];
   for (const origin of originsOf(chunk, settings)) {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ENGINE_NAMES, type AnchorPrice, type HandOver } from "../../engines/engine.ts";
+import type { PathModel } from "../../engines/path-model.ts";
 import type { ForecastTask } from "../../engines/task.ts";
 import { ASSET_SYMBOLS } from "../../market/assets.ts";
 import { unixSeconds } from "../../units.ts";
@@ -19,17 +20,34 @@ const request = z.object({
 
 const price = z.number().positive();
 
+const failure = z.object({ code: z.string(), message: z.string() });
+
+const pathModel = z.object({
+  anchorPrice: price,
+  stepSigmas: z.array(z.number().min(0)).min(1).readonly(),
+  nu: z.number().gt(2),
+  latent: z.object({ tau: z.number().min(0), halfLifeSeconds: z.number().min(0) }),
+  varianceRatios: z.array(z.object({ seconds: z.number().positive(), ratio: z.number().positive() })).readonly(),
+  zeroShare: z.number().min(0).lt(1),
+  rankMatched: z.boolean(),
+}) satisfies z.ZodType<PathModel>;
+
 const input = z.discriminatedUnion("engine", [
   z.object({
     engine: z.literal("ewma"),
-    anchorPrice: price,
-    sigma2PerStep: z.number().positive(),
-    nu: z.number().gt(2),
-    pathFeedback: z.number().min(0).max(0.5),
-    offHoursMultiplier: z.number().positive(),
-    clamped: z.literal("high").nullable(),
+    model: pathModel,
+    fallbacks: z.array(failure).readonly(),
+    recalibration: z
+      .array(z.object({ seconds: z.number().positive(), factor: z.number().positive() }))
+      .readonly()
+      .optional(),
   }),
-  z.object({ engine: z.literal("baseline"), anchorPrice: price, sigmaPerHour: z.number().positive() }),
+  z.object({
+    engine: z.literal("baseline"),
+    anchorPrice: price,
+    sigmaPerHour: z.number().positive(),
+    rankMatched: z.boolean().optional(),
+  }),
 ]);
 
 const task = z.object({ request, inputs: z.array(input).min(1) }) satisfies z.ZodType<ForecastTask>;
@@ -45,8 +63,6 @@ const anchor = z.object({
   source: z.enum(["binance", "hyperliquid", "pyth", "last_close", "reference"]),
   ageSeconds: z.number().nullable(),
 }) satisfies z.ZodType<AnchorPrice>;
-
-const failure = z.object({ code: z.string(), message: z.string() });
 
 export const simulationEvidence = z.object({
   task,

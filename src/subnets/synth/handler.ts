@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Answer, CallContext, SynapseService } from "../../axon/synapse-service.ts";
 import { systemClock, type Clock } from "../../clock.ts";
 import type { Config } from "../../config/schema.ts";
-import type { ForecastRequest, HandOver, StateSnapshot } from "../../engines/engine.ts";
+import type { EngineName, ForecastRequest, HandOver, StateSnapshot } from "../../engines/engine.ts";
 import type { SimulationPool } from "../../engines/pool.ts";
 import { planForecast, type Engines, type ForecastPlan } from "../../engines/route.ts";
 import type { ForecastResult } from "../../engines/task.ts";
@@ -54,8 +54,13 @@ export interface SimulationService extends SynapseService<SimulationWork> {
 /** What a simulation costs besides its prices (planning, the way to a worker and back), in prices. */
 const FIXED_COST_PRICES = 30_000;
 
-/** An engine without a model is how the route stands, not an event. */
-const EXPECTED_CODES: ReadonlySet<string> = new Set(["model/not_installed"]);
+/** An engine without a model, an asset without a past: how things stand, not an event. */
+const EXPECTED_CODES: ReadonlySet<string> = new Set([
+  "model/not_installed",
+  "calibration/class",
+  "profile/class",
+  "recalibration/none",
+]);
 
 /** The Synth subnet's synapse: a prompt in, simulated paths out. */
 export function createSimulationService(deps: SimulationServiceDeps): SimulationService {
@@ -96,6 +101,7 @@ export function createSimulationService(deps: SimulationServiceDeps): Simulation
     try {
       const result = await pool.simulate(plan.task, { signal: context.signal, deadlineMs: context.deadlineMs });
       noteHandOvers(asset, result.handOvers);
+      for (const reason of fallbacksOf(plan, result.engine)) ledger.note(asset, result.engine, reason);
       answered++;
       const evidence = evidenceOf({ plan, result, found, volatility });
       return { ok: true, fields: { [OUTPUT_FIELD]: result.simulationOutput }, evidence };
@@ -128,6 +134,12 @@ export function createSimulationService(deps: SimulationServiceDeps): Simulation
     run,
     stats: () => ({ answered, fallbacks: ledger.counts() }),
   };
+}
+
+/** What stood in for something better inside the engine that answered. */
+function fallbacksOf({ task }: ForecastPlan, engine: EngineName): readonly { code: string; message: string }[] {
+  const input = task.inputs.find((each) => each.engine === engine);
+  return input !== undefined && "fallbacks" in input ? input.fallbacks : [];
 }
 
 function evidenceOf(parts: {

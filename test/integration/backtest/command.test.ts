@@ -17,12 +17,15 @@ import { EXIT } from "../../../src/errors.ts";
 import { runBacktest } from "../../../src/evaluation/backtest/run.ts";
 import { createLogger } from "../../../src/log.ts";
 import { backtestSettings, generatedMinutes, MONDAY, writeCandles } from "../../support/candle-folder.ts";
+import { writeCalibration } from "../../support/ewma-calibration.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 
 const DAY = 86_400;
 let data = "";
+let calibration = "";
 before(async () => {
   data = await mkdtemp(join(tmpdir(), "backtest-"));
+  calibration = await writeCalibration(data);
   for (const asset of ["BTC", "ETH"] as const) {
     const candles = generatedMinutes(asset, MONDAY, MONDAY + 10 * DAY);
     await writeCandles(data, { asset, resolution: "1m", candles });
@@ -38,7 +41,8 @@ async function run(
   signal = new AbortController().signal,
 ): Promise<{ code: number; text: string }> {
   const { options, positionals } = command;
-  const loaded = loadConfig({ args, env: {}, cwd: "/", options, positionals, configFiles: [] });
+  const flags = [...args, "--engines.calibration", calibration];
+  const loaded = loadConfig({ args: flags, env: {}, cwd: "/", options, positionals, configFiles: [] });
   const lines: string[] = [];
   const code = await command.run({
     ...loaded,

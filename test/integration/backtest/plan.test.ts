@@ -212,7 +212,7 @@ describe("hand-overs", () => {
   it("an engine that cannot answer is named with who did and why, and scores as that one", async (test) => {
     const dir = await minuteFolder(test, MINUTES);
     const [chunk] = planOf(dir, [hourPrompt(MONDAY + 3 * DAY)]).chunks;
-    const settings = backtestSettings();
+    const settings = { ...backtestSettings(), rankMatching: false };
     const contestants = ["patchtst", "lgbm", "ewma", "baseline", "reference"] as const;
     const [result] = await scoreChunk({ kind: "score", chunk: chunk!, contestants, settings });
     const [patchtst, lgbm, ewma, baseline, reference] = result!.scores;
@@ -223,6 +223,11 @@ describe("hand-overs", () => {
     assert.deepEqual(ewma!.handOvers, []);
     assert.equal(baseline!.total, reference!.total);
     assert.notEqual(ewma!.total, reference!.total);
+    // The subnet's reference miner has no rank-matching; ours has, as the last resort too.
+    const matched = { ...settings, rankMatching: true };
+    const [again] = await scoreChunk({ kind: "score", chunk: chunk!, contestants, settings: matched });
+    assert.equal(again!.scores[4]!.total, reference!.total);
+    assert.notEqual(again!.scores[3]!.total, reference!.total);
   });
 });
 

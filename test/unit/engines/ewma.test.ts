@@ -1,25 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createEwmaEngine, type EwmaChoices, type EwmaInput } from "../../../src/engines/ewma/ewma.ts";
-import { simulateEwma } from "../../../src/engines/ewma/paths.ts";
+import { createEwmaEngine, type EwmaInput } from "../../../src/engines/ewma/ewma.ts";
+import type { EwmaChoices } from "../../../src/engines/ewma/plain.ts";
 import { sessionMeanSquare } from "../../../src/engines/ewma/session-level.ts";
-import type { ForecastRequest, Prepared, StateSnapshot } from "../../../src/engines/engine.ts";
-import { ASSET_SYMBOLS, type AssetSymbol } from "../../../src/market/assets.ts";
-import { usSessionShare } from "../../../src/market/session.ts";
+import type { Prepared, StateSnapshot } from "../../../src/engines/engine.ts";
+import { engineDeps } from "../../support/ewma-calibration.ts";
 import { unixSeconds } from "../../../src/units.ts";
-import {
-  ewmaInput,
-  forecastRequest,
-  freshSnapshot,
-  marketSnapshot,
-  volatilityState,
-} from "../../support/forecast-inputs.ts";
-
-const CHOICES: EwmaChoices = { nu: 6, sigmaScale: 0.85, pathFeedback: 0.02, offHoursMultiplier: 1 };
+import { forecastRequest, freshSnapshot, marketSnapshot, volatilityState } from "../../support/forecast-inputs.ts";
 
 function engine(choices: Partial<EwmaChoices> = {}): ReturnType<typeof createEwmaEngine> {
-  const entries = ASSET_SYMBOLS.map((symbol) => [symbol, { ...CHOICES, ...choices }]);
-  return createEwmaEngine(Object.fromEntries(entries) as Record<AssetSymbol, EwmaChoices>);
+  return createEwmaEngine(engineDeps({ rankMatching: true }, choices));
 }
 
 function accepted(prepared: Prepared<EwmaInput>): EwmaInput {
@@ -31,17 +21,7 @@ function assertNear(actual: number, expected: number, relative: number): void {
   assert.ok(Math.abs(actual / expected - 1) <= relative, `expected ${expected} ± ${100 * relative} %, was ${actual}`);
 }
 
-/** Standard deviation over paths of the log price at a point. */
-function sdAt(paths: Float64Array, request: ForecastRequest, point: number): number {
-  const points = request.horizonSeconds / request.stepSeconds + 1;
-  let square = 0;
-  for (let path = 0; path < request.numSimulations; path++) {
-    square += Math.log(paths[path * points + point]! / paths[path * points]!) ** 2 / request.numSimulations;
-  }
-  return Math.sqrt(square);
-}
-
-describe("EWMA engine: prepare", () => {
+describe("plain EWMA: prepare", () => {
   it("scales the 5-minute moment to the step, and takes the 1-minute moment below 300 s", () => {
     const snapshot = marketSnapshot(freshSnapshot(volatilityState({ sigma2Minute: 3e-7, sigma2FiveMinute: 1e-6 })));
     const scale2 = 0.85 ** 2;
@@ -54,9 +34,23 @@ describe("EWMA engine: prepare", () => {
       [1, 3e-7 / 60],
     ] as const) {
       const input = accepted(engine().prepare(forecastRequest({ stepSeconds }), snapshot));
-      assertNear(input.sigma2PerStep, sigma2 * scale2, 1e-12);
-      assert.equal(input.clamped, null);
+      assert.equal(input.model.stepSigmas.length, 86_400 / stepSeconds);
+      for (const sigma of input.model.stepSigmas) assertNear(sigma ** 2, sigma2 * scale2, 1e-12);
     }
+  });
+
+  it("names itself as what stands in for a calibration, and starts at the anchor", () => {
+    const { model, fallbacks } = accepted(
+      engine().prepare(forecastRequest(), marketSnapshot(freshSnapshot(volatilityState()), "BTC", 98_765.5)),
+    );
+    assert.deepEqual(
+      fallbacks.map(({ code }) => code),
+      ["calibration/missing"],
+    );
+    assert.deepEqual(
+      [model.anchorPrice, model.nu, model.rankMatched, model.zeroShare, model.varianceRatios],
+      [98_765.5, 6, true, 0, []],
+    );
   });
 
   it("hands over with one code per reason", () => {
@@ -83,14 +77,18 @@ describe("EWMA engine: prepare", () => {
     const low = freshSnapshot(volatilityState({ sigma2FiveMinute: 1e-14 }));
     const bounded = (snapshot: StateSnapshot): EwmaInput =>
       accepted(engine().prepare(forecastRequest(), marketSnapshot(snapshot)));
-    assert.equal(bounded(high).clamped, "high");
-    assertNear(bounded(high).sigma2PerStep, 400 * reference2, 1e-9);
+    const { model, fallbacks } = bounded(high);
+    assert.deepEqual(
+      fallbacks.map(({ code }) => code),
+      ["calibration/missing", "sigma/clamped_high"],
+    );
+    for (const sigma of model.stepSigmas) assertNear(sigma ** 2, 400 * reference2, 1e-9);
     const frozen = engine().prepare(forecastRequest(), marketSnapshot(low));
     assert.equal(frozen.ok ? "accepted" : frozen.handOver.code, "state/degenerate");
   });
 });
 
-describe("EWMA engine: US session", () => {
+describe("plain EWMA: US session", () => {
   const half = { halfLifeSeconds: 3600, offHoursMultiplier: 0.6 };
 
   it("reads a state fed by night, by day or by both at the same session level", () => {
@@ -120,88 +118,36 @@ describe("EWMA engine: US session", () => {
   it("leaves an average day's variance where it was when the state has seen the whole week", () => {
     const newest = unixSeconds(Date.parse("2026-10-02T03:59Z") / 1000);
     const state = volatilityState({ asset: "NVDAX", minutes: 10_080, newest, halfLifeFiveMinuteSeconds: 1e9 });
-    const request = forecastRequest({ asset: "NVDAX" });
+    const request = forecastRequest({
+      asset: "NVDAX",
+      startTime: unixSeconds(newest + 60),
+      horizonSeconds: 7 * 86_400,
+    });
     const prepared = engine({ offHoursMultiplier: 0.6, sigmaScale: 1 }).prepare(
       request,
       marketSnapshot(freshSnapshot(state), "NVDAX"),
     );
     const input = accepted(prepared);
-    let variance = 0;
-    for (let step = 0; step < 2016; step++) {
-      const from = newest + 60 + step * 300;
-      variance += (input.sigma2PerStep * (0.36 + 0.64 * usSessionShare(from, from + 300))) / 2016;
-    }
+    const variance = input.model.stepSigmas.reduce((sum, sigma) => sum + sigma ** 2 / 2016, 0);
     assertNear(variance, 1e-6, 1e-3);
   });
 
-  it("simulates steps outside the session at the multiplier, and straddling steps in between", () => {
+  it("gives steps outside the session the multiplier, and straddling steps what lies in between", () => {
     const request = forecastRequest({
       startTime: unixSeconds(Date.parse("2026-10-01T13:15Z") / 1000),
       horizonSeconds: 3 * 600,
       stepSeconds: 600,
-      numSimulations: 60_000,
     });
-    const input = ewmaInput({ offHoursMultiplier: 0.6, pathFeedback: 0, nu: 50 });
-    const paths = simulateEwma(request, input);
-    const variances = [1, 2, 3].map((point) => sdAt(paths, request, point) ** 2);
-    // Five standard errors of a variance over 60,000 paths: 3 %.
-    assertNear(variances[0]!, 0.36e-6, 0.03);
-    assertNear(variances[1]! - variances[0]!, (0.5 + 0.5 * 0.36) * 1e-6, 0.05);
-    assertNear(variances[2]! - variances[1]!, 1e-6, 0.06);
-  });
-});
-
-describe("EWMA engine: paths", () => {
-  it("is a function of request and input alone; the seed decides", () => {
-    const request = forecastRequest({ numSimulations: 20 });
-    assert.deepEqual(simulateEwma(request, ewmaInput()), simulateEwma(request, ewmaInput()));
-    assert.notDeepEqual(simulateEwma(request, ewmaInput()), simulateEwma({ ...request, seed: "other" }, ewmaInput()));
-  });
-
-  it("starts every path at the anchor and has as many points as the grid", () => {
-    const request = forecastRequest({ horizonSeconds: 3600, stepSeconds: 60, numSimulations: 7 });
-    const paths = simulateEwma(request, ewmaInput({ anchorPrice: 123.5 }));
-    assert.equal(paths.length, 7 * 61);
-    for (let path = 0; path < 7; path++) assert.equal(paths[path * 61], 123.5);
-    assert.ok(paths.every((price) => Number.isFinite(price) && price > 0));
-  });
-
-  it("has one step's sigma as asked, whatever nu", () => {
-    const request = forecastRequest({ horizonSeconds: 300, numSimulations: 200_000 });
-    for (const nu of [4.5, 6, 30]) {
-      // Standard error of the sd at 200,000 draws and nu 4.5 (kurtosis 15): 0.4 %.
-      assertNear(sdAt(simulateEwma(request, ewmaInput({ nu })), request, 1), 1e-3, 0.02);
-    }
-  });
-
-  it("keeps the 24 h sd with and without feedback within 4 % of sigma · sqrt(288)", () => {
-    const request = forecastRequest({ numSimulations: 5000 });
-    for (const nu of [2.5, 5, 12]) {
-      for (const pathFeedback of nu > 3 ? [0, 0.02, 0.1] : [0.02]) {
-        const paths = simulateEwma(request, ewmaInput({ nu, pathFeedback }));
-        // Standard error at 5,000 paths: 1 %, more under feedback; at nu 2.5 single shocks make much of the variance.
-        assertNear(sdAt(paths, request, 288), 1e-3 * Math.sqrt(288), nu > 3 ? 0.04 : 0.15);
-      }
-    }
-  });
-
-  it("clusters volatility: with feedback the realised variance differs more between paths", () => {
-    const request = forecastRequest({ numSimulations: 2000 });
-    const spread = (pathFeedback: number): number => {
-      const paths = simulateEwma(request, ewmaInput({ pathFeedback, nu: 30 }));
-      const realised = Array.from({ length: 2000 }, (_, path) => {
-        let sum = 0;
-        for (let i = path * 289; i < path * 289 + 288; i++) sum += Math.log(paths[i + 1]! / paths[i]!) ** 2;
-        return sum / 288e-6;
-      });
-      return Math.sqrt(realised.reduce((sum, value) => sum + (value - 1) ** 2, 0) / 2000);
-    };
-    assert.ok(spread(0.1) > 1.5 * spread(0));
-  });
-
-  it("stays finite and positive at the extremes of the configuration", () => {
-    const request = forecastRequest({ numSimulations: 200 });
-    const paths = simulateEwma(request, ewmaInput({ nu: 2.06, pathFeedback: 0.5, sigma2PerStep: 1e-4 }));
-    assert.ok(paths.every((price) => Number.isFinite(price) && price > 0));
+    // Fed in the session alone: its level is the session's.
+    const newest = unixSeconds(Date.parse("2026-09-30T19:59Z") / 1000);
+    const state = volatilityState({ newest, minutes: 390, sigma2FiveMinute: 5e-7 });
+    const prepared = engine({ offHoursMultiplier: 0.6, sigmaScale: 1 }).prepare(
+      request,
+      marketSnapshot(freshSnapshot(state)),
+    );
+    const { stepSigmas } = accepted(prepared).model;
+    [0.36e-6, (0.5 + 0.5 * 0.36) * 1e-6, 1e-6].forEach((variance, i) => {
+      assertNear(stepSigmas[i]! ** 2, variance, 1e-12);
+    });
   });
 });

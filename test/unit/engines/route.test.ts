@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createEngines, horizonClass, planForecast, ROUTES } from "../../../src/engines/route.ts";
+import { horizonClass } from "../../../src/engines/horizon.ts";
+import { createEngines, planForecast, ROUTES } from "../../../src/engines/route.ts";
 import { runForecast, simulatePaths } from "../../../src/engines/forecast.ts";
 import { OperationalError } from "../../../src/errors.ts";
-import { ASSETS, ASSET_SYMBOLS, type AssetSymbol } from "../../../src/market/assets.ts";
-import type { EwmaChoices } from "../../../src/engines/ewma/ewma.ts";
+import { ASSETS, ASSET_SYMBOLS } from "../../../src/market/assets.ts";
+import { engineDeps } from "../../support/ewma-calibration.ts";
 import {
   ewmaInput,
   forecastRequest,
@@ -13,9 +14,7 @@ import {
   volatilityState,
 } from "../../support/forecast-inputs.ts";
 
-const CHOICES: EwmaChoices = { nu: 6, sigmaScale: 0.85, pathFeedback: 0.02, offHoursMultiplier: 1 };
-const ewma = Object.fromEntries(ASSET_SYMBOLS.map((symbol) => [symbol, CHOICES])) as Record<AssetSymbol, EwmaChoices>;
-const engines = createEngines({ ewma });
+const engines = createEngines(engineDeps());
 
 describe("route", () => {
   it("has both horizons of every asset, trained models first and the baseline last", () => {
@@ -64,7 +63,12 @@ describe("route", () => {
         const request = forecastRequest({ asset, ...grid, numSimulations: 2 });
         const plan = planForecast(request, marketSnapshot({ status: "missing" }, asset, 5), engines);
         assert.deepEqual(plan.task.inputs, [
-          { engine: "baseline", anchorPrice: 5, sigmaPerHour: ASSETS[asset].referenceSigmaPerHour },
+          {
+            engine: "baseline",
+            anchorPrice: 5,
+            sigmaPerHour: ASSETS[asset].referenceSigmaPerHour,
+            rankMatched: false,
+          },
         ]);
         assert.equal(plan.handOvers.at(-1)?.code, "state/missing");
         assert.equal((await runForecast(plan.task)).engine, "baseline");

@@ -3,7 +3,6 @@ import { describe, it } from "node:test";
 import type { Answer, CallContext } from "../../../../src/axon/synapse-service.ts";
 import type { Clock } from "../../../../src/clock.ts";
 import type { StateSnapshot } from "../../../../src/engines/engine.ts";
-import type { EwmaChoices } from "../../../../src/engines/ewma/ewma.ts";
 import { runForecast } from "../../../../src/engines/forecast.ts";
 import type { SimulationPool } from "../../../../src/engines/pool.ts";
 import { createEngines } from "../../../../src/engines/route.ts";
@@ -19,6 +18,7 @@ import {
 } from "../../../../src/subnets/synth/handler.ts";
 import { CORRECT, validateAnswer } from "../../../../src/subnets/synth/validate-answer.ts";
 import { hotkey, unixMillis } from "../../../../src/units.ts";
+import { engineDeps } from "../../../support/ewma-calibration.ts";
 import { freshSnapshot, START_TIME, volatilityState } from "../../../support/forecast-inputs.ts";
 
 const PROMPT = {
@@ -28,10 +28,7 @@ const PROMPT = {
   time_length: 86_400,
   num_simulations: 10,
 };
-const CHOICES: EwmaChoices = { nu: 6, sigmaScale: 0.85, pathFeedback: 0.02, offHoursMultiplier: 1 };
-const ENGINES = createEngines({
-  ewma: Object.fromEntries(ASSET_SYMBOLS.map((symbol) => [symbol, CHOICES])) as Record<AssetSymbol, EwmaChoices>,
-});
+const ENGINES = createEngines(engineDeps());
 const NOW_MS = (START_TIME - 60) * 1000;
 const FAILED = new OperationalError("feed/all_sources_failed", "no source answered");
 

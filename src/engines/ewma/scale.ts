@@ -1,0 +1,162 @@
+import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
+import { usSessionShare, weekSessionShares } from "../../market/session.ts";
+import { SECONDS_PER_HOUR } from "../../units.ts";
+import { barReturns, multiScaleLevels, zeroShare } from "../../volatility/features.ts";
+import { weekBin } from "../../volatility/seasonality.ts";
+import type { VolatilityState } from "../../volatility/state.ts";
+import {
+  seasonalFactor,
+  weeklyProfile,
+  type ProfilePrior,
+  type WeeklyProfile,
+} from "../../volatility/weekly-profile.ts";
+import type { ForecastRequest } from "../engine.ts";
+import type { VarianceRatio } from "../path-model.ts";
+import type { AssetCalibration, HorizonCalibration } from "./calibration.ts";
+
+/** What the features of one base bar length are made of. */
+export type ScaleBasis = Pick<HorizonCalibration, "stepSeconds" | "halfLifeSeconds" | "knotSeconds" | "seasonal">;
+
+/** Fewer bars than half a day of five minutes (or two hours of one) know one mood of the market only. */
+const MIN_BARS = 120;
+/** A frozen feed shows in a day of five-minute bars; in minutes that is a working day of an exchange. */
+const ZERO_BARS = 288;
+/** Fewer unchanged closes than this are rounding of the price, not an absence of trade. */
+const MIN_ZERO_SHARE = 0.03;
+const MAX_ZERO_SHARE = 0.9;
+/** A level further than this factor (e^2.5 = 12) from the slowest one is a broken feed or beyond what was fitted. */
+const MAX_FEATURE_SPREAD = 2.5;
+
+/** What a state says about an asset's volatility, in the terms of a calibration. */
+export interface Knowledge {
+  readonly profile: WeeklyProfile;
+  /** x_k = ln(level / reference), by half-life. */
+  readonly features: readonly number[];
+  /** Share of base bars without any change of price. */
+  readonly zeroShare: number;
+}
+
+const FLAT: WeeklyProfile = { week: new Float64Array(2016).fill(1), minute: new Float64Array(60).fill(1) };
+
+/** The profile of a state, with what is known before its first week. */
+export function profileOf(
+  state: VolatilityState,
+  prior: ProfilePrior | null,
+  offHoursMultiplier: number,
+): WeeklyProfile {
+  const sessions = offHoursMultiplier === 1 ? null : { share: weekSessionShares(), offHoursMultiplier };
+  return weeklyProfile(state.seasonality, prior, sessions);
+}
+
+/** The features of a state, or why it has none. */
+export function knowledgeOf(
+  state: VolatilityState,
+  basis: ScaleBasis,
+  { weekly, offHoursMultiplier }: { readonly weekly: WeeklyProfile; readonly offHoursMultiplier: number },
+): Knowledge | { readonly code: string; readonly message: string } {
+  const { stepSeconds } = basis;
+  const profile = basis.seasonal ? weekly : FLAT;
+  const returns = barReturns(state, stepSeconds);
+  if (returns.logReturn.length < MIN_BARS) {
+    const message = `expected ${MIN_BARS} returns over ${stepSeconds} s, were ${returns.logReturn.length}`;
+    return { code: "calibration/too_short", message };
+  }
+  const factorAt = (time: number): number => weeklyFactor(profile, time, { stepSeconds, offHoursMultiplier });
+  const levels = multiScaleLevels(returns, factorAt, basis);
+  const slowest = levels.at(-1)!;
+  if (!(slowest > 0))
+    return { code: "calibration/degenerate", message: "no return of the last week is other than zero" };
+  const reference = Math.log(slowest / referenceSigma(state.asset, stepSeconds));
+  const features = Array.from(levels, (level) => {
+    const spread = Math.log(Math.max(level, Number.MIN_VALUE) / slowest);
+    return reference + Math.min(Math.max(spread, -MAX_FEATURE_SPREAD), MAX_FEATURE_SPREAD);
+  });
+  const zeros = zeroShare(returns, Math.min(ZERO_BARS, returns.logReturn.length)) ?? 0;
+  return { profile, features, zeroShare: zeros < MIN_ZERO_SHARE ? 0 : Math.min(zeros, MAX_ZERO_SHARE) };
+}
+
+/** The reference miner's sigma of a bar: what features and intercepts are relative to. */
+export function referenceSigma(asset: AssetSymbol, stepSeconds: number): number {
+  return ASSETS[asset].referenceSigmaPerHour * Math.sqrt(stepSeconds / SECONDS_PER_HOUR);
+}
+
+/** Weekly factor of the base bar that opens at `time`; session hours of a holiday or after an early close are off hours. */
+export function weeklyFactor(
+  profile: WeeklyProfile,
+  time: number,
+  { stepSeconds, offHoursMultiplier }: { readonly stepSeconds: number; readonly offHoursMultiplier: number },
+): number {
+  const factor = seasonalFactor(profile, time, stepSeconds);
+  if (offHoursMultiplier === 1) return factor;
+  const isClosed = weekSessionShares()[weekBin(time)]! > usSessionShare(time, time + stepSeconds);
+  return isClosed ? Math.min(factor, offHoursMultiplier) : factor;
+}
+
+/** Weights of the knots at a lead time: piecewise linear, constant beyond the last. */
+export function knotWeights(knotSeconds: readonly number[], lead: number): number[] {
+  const weights = knotSeconds.map(() => 0);
+  const last = knotSeconds.length - 1;
+  const right = knotSeconds.findIndex((knot) => knot >= lead);
+  if (right === 0) weights[0] = 1;
+  else if (right < 0) weights[last] = 1;
+  else {
+    const left = knotSeconds[right - 1]!;
+    const share = (lead - left) / (knotSeconds[right]! - left);
+    weights[right - 1] = 1 - share;
+    weights[right] = share;
+  }
+  return weights;
+}
+
+/** ln(sigma / reference) at each knot, before the weekly rhythm. */
+function knotLevels(features: readonly number[], { intercepts, betas }: AssetCalibration): number[] {
+  return intercepts.map((intercept, knot) =>
+    features.reduce((sum, feature, k) => sum + betas[k]![knot]! * feature, intercept),
+  );
+}
+
+/**
+ * Standard deviations of the request's steps. A step of several base bars adds up their variances; one of a part of a bar
+ * takes its share. `factorAt(from, to)`: further multipliers, such as scheduled events.
+ */
+export function stepSigmas(
+  request: ForecastRequest,
+  knowledge: Knowledge,
+  options: {
+    readonly basis: ScaleBasis;
+    readonly scale: AssetCalibration;
+    readonly offHoursMultiplier: number;
+    readonly factorAt: (from: number, to: number) => number;
+  },
+): number[] {
+  const { basis, scale, factorAt } = options;
+  const { stepSeconds, startTime, asset } = request;
+  const levels = knotLevels(knowledge.features, scale);
+  const reference = referenceSigma(asset, basis.stepSeconds);
+  const parts = Math.max(1, Math.round(stepSeconds / basis.stepSeconds));
+  const length = stepSeconds / parts;
+  const share = length / basis.stepSeconds;
+  return Array.from({ length: request.horizonSeconds / stepSeconds }, (_, step) => {
+    let variance = 0;
+    for (let part = 0; part < parts; part++) {
+      const lead = step * stepSeconds + part * length;
+      const at = startTime + lead;
+      const weights = knotWeights(basis.knotSeconds, lead);
+      const level = levels.reduce((sum, value, knot) => sum + weights[knot]! * value, 0);
+      const weekly = weeklyFactor(knowledge.profile, at, { ...options, stepSeconds: basis.stepSeconds });
+      const sigma = reference * Math.exp(level) * weekly * factorAt(at, at + length);
+      variance += sigma * sigma * share;
+    }
+    return Math.sqrt(variance);
+  });
+}
+
+/** The calibration's variance ratios for a grid: those at nested multiples of its step. */
+export function ratiosFor(ratios: readonly VarianceRatio[], stepSeconds: number): VarianceRatio[] {
+  const kept: VarianceRatio[] = [];
+  for (const ratio of ratios) {
+    const shorter = kept.at(-1)?.seconds ?? stepSeconds;
+    if (ratio.seconds > shorter && ratio.seconds % shorter === 0) kept.push(ratio);
+  }
+  return kept;
+}
