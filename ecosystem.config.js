@@ -1,5 +1,5 @@
 /**
- * pm2: one updater, one or several axons. Mainnet by default; what stands after `--` goes to every process:
+ * pm2: one updater, one or several axons, and every quarter of an hour the scoring of our own past answers. Mainnet by default; what stands after `--` goes to every process:
  *   npx pm2 start ecosystem.config.js -- --netuid 247 --subtensor.network test
  * Several hotkeys: SYNTH_AXONS="hotkey1:8091,hotkey2:8092" npx pm2 start ecosystem.config.js
  * ES module: pm2 reads it with require(), which Node >= 20.19 allows.
@@ -47,8 +47,18 @@ function app(name, command, options) {
   };
 }
 
+/**
+ * Reads what the others write and is the only writer of its own file: safe beside them. A run ends within ten minutes by
+ * itself and goes on in the next; one that pm2 ends is no loss.
+ */
+function scorer() {
+  const base = app("synth-scorer", "score-recordings", { args: [], listenTimeoutMs: 15_000, maxMemory: "700M" });
+  return { ...base, wait_ready: false, autorestart: false, cron_restart: "*/15 * * * *" };
+}
+
 export const apps = [
   // Ready after its first cycle, which may be a warm-up of several days of candles for every asset.
   app("synth-updater", "update", { args: [], listenTimeoutMs: 120_000, maxMemory: "500M" }),
   ...axons().map(({ name, args }) => app(name, "serve", { args, listenTimeoutMs: 15_000, maxMemory: "700M" })),
+  scorer(),
 ];

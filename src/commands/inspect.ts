@@ -1,7 +1,9 @@
 import Table from "cli-table3";
 import { z } from "zod";
 import { marketClock } from "../config/clock.ts";
+import { eventWarnings } from "../engines/load.ts";
 import { EXIT, UsageError } from "../errors.ts";
+import { summariseRecalibration } from "../evaluation/recalibrate/summary.ts";
 import { summarise, type RecordingSummary } from "../evaluation/recording-summary.ts";
 import { describeDamage } from "../evaluation/replay-report.ts";
 import { summariseState } from "../evaluation/state-summary.ts";
@@ -10,10 +12,10 @@ import type { Damage } from "../store/recording-format.ts";
 import { listRecordingFolders, readRecordings } from "../store/recording-reader.ts";
 import { readUpdaterStatus, updaterStatusPath } from "../store/status-file.ts";
 import { VolatilityStore } from "../store/volatility-store.ts";
-import { SECONDS_PER_HOUR } from "../units.ts";
+import { millisToSeconds, SECONDS_PER_HOUR } from "../units.ts";
 import { defineCommand, type CommandContext } from "./command.ts";
 
-const SECTIONS = ["recordings", "state", "status"] as const;
+const SECTIONS = ["recordings", "state", "status", "recalibration"] as const;
 const NOTHING = "-";
 
 const options = z.object({
@@ -26,8 +28,8 @@ type Context = CommandContext<z.infer<typeof options>>;
 
 export const inspectCommand = defineCommand({
   name: "inspect",
-  summary: "list recordings, volatility state and the updater's heartbeat",
-  usage: "inspect [recordings|state|status] [--limit N] [--asset BTC] [--json] [--state-dir DIR]",
+  summary: "list recordings, volatility state, the updater's heartbeat and the recalibration factors",
+  usage: "inspect [recordings|state|status|recalibration] [--limit N] [--asset BTC] [--json] [--state-dir DIR]",
   options,
   positionals: ["section?"],
   sections: ["stateDir", "engines", "clock"],
@@ -40,9 +42,16 @@ export const inspectCommand = defineCommand({
     if (wanted.includes("recordings")) await inspectRecordings(context);
     if (wanted.includes("state")) inspectState(context);
     if (wanted.includes("status")) inspectStatus(context);
+    if (wanted.includes("recalibration")) inspectRecalibration(context);
+    if (wanted.includes("status")) inspectEvents(context);
     return EXIT.OK;
   },
 });
+
+function inspectEvents({ config, options: { json }, print }: Context): void {
+  const warnings = eventWarnings(millisToSeconds(marketClock(config.clock).nowMs()));
+  for (const warning of warnings) print(json ? JSON.stringify({ kind: "events", warning }) : warning);
+}
 
 async function inspectRecordings({ config, options: { limit, asset, json }, print }: Context): Promise<void> {
   const summaries: RecordingSummary[] = [];
@@ -162,6 +171,36 @@ function inspectStatus({ config, options: { asset, json }, print }: Context): vo
     row.reason ?? NOTHING,
   ]);
   print(tableOf(head, texts));
+}
+
+function inspectRecalibration({ config, options: { asset, json }, print }: Context): void {
+  const summary = summariseRecalibration(config.stateDir, marketClock(config.clock));
+  if (summary.status !== "ok") {
+    if (json) print(JSON.stringify({ kind: "recalibration", ...summary }));
+    else print(`Recalibration: ${summary.path} is ${summary.status}${summary.reason ? `: ${summary.reason}` : ""}`);
+    return;
+  }
+  const rows = summary.rows.filter((row) => asset === undefined || row.asset === asset);
+  if (json) {
+    for (const row of rows) print(JSON.stringify({ kind: "recalibration", status: "ok", ...row }));
+    return;
+  }
+  print(`Recalibration in ${summary.path}, written ${summary.writtenAt}`);
+  const head = ["asset", "horizon", "engine", "over", "factor", "basis", "raw", "effective blocks", "prompts", "age"];
+  const texts = rows.map((row) => [
+    row.asset,
+    row.horizon,
+    `${row.engine} ${row.engineVersion}`,
+    describeSeconds(row.seconds),
+    row.factor?.toFixed(4) ?? NOTHING,
+    row.basis,
+    row.raw?.toFixed(4) ?? NOTHING,
+    String(Math.round(row.effectiveBlocks)),
+    String(row.prompts),
+    describeSeconds(row.ageSeconds),
+  ]);
+  if (rows.length > 0) print(tableOf(head, texts));
+  else print("  no answers scored yet");
 }
 
 function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {

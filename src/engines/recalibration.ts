@@ -1,0 +1,96 @@
+import type { AssetSymbol } from "../market/assets.ts";
+import type { HorizonClass } from "./horizon.ts";
+import type { PathModel, VarianceRatio } from "./path-model.ts";
+
+/** What a model's standard deviation of returns over `seconds` is multiplied by: learnt from past answers. */
+export interface RecalibrationFactor {
+  readonly seconds: number;
+  readonly factor: number;
+}
+
+/** What live scores ask for now; `reason` where they ask for nothing. */
+export interface Recalibration {
+  /** Ascending lengths; empty where there is none that can be used. */
+  readonly factors: readonly RecalibrationFactor[];
+  /** Why there is none, for logs and recordings; null where there are factors. */
+  readonly reason: string | null;
+}
+
+export interface RecalibrationSource {
+  lookUp: (asset: AssetSymbol, horizon: HorizonClass) => Recalibration;
+}
+
+/** The factors that an answer was given with; none where its engine knows none. */
+export function appliedFactors(input: object): readonly RecalibrationFactor[] {
+  const { recalibration } = input as { readonly recalibration?: readonly RecalibrationFactor[] };
+  return recalibration ?? [];
+}
+
+/**
+ * The factor at any length: its logarithm is linear in the logarithm of the length, and constant before the first and
+ * after the last of the listed lengths (ascending). 1 where nothing is listed.
+ */
+export function factorAt(factors: readonly RecalibrationFactor[], seconds: number): number {
+  const above = factors.findIndex((point) => point.seconds >= seconds);
+  const right = factors[above] ?? factors.at(-1);
+  if (right === undefined) return 1;
+  const left = factors[above - 1];
+  if (left === undefined || right.seconds === seconds) return right.factor;
+  const share = Math.log(seconds / left.seconds) / Math.log(right.seconds / left.seconds);
+  return Math.exp(Math.log(left.factor) + share * Math.log(right.factor / left.factor));
+}
+
+/** Variance ratio at any length as simulated (see variance-ratio.ts): linear in log length, constant after the last. */
+function ratioAt(ratios: readonly VarianceRatio[], seconds: number, stepSeconds: number): number {
+  const curve = [{ seconds: stepSeconds, ratio: 1 }, ...ratios];
+  const above = curve.findIndex((point) => point.seconds >= seconds);
+  const right = curve[above] ?? curve.at(-1)!;
+  const left = curve[above - 1];
+  if (left === undefined || right.seconds === seconds) return right.ratio;
+  return (
+    left.ratio +
+    ((right.ratio - left.ratio) * Math.log(seconds / left.seconds)) / Math.log(right.seconds / left.seconds)
+  );
+}
+
+/**
+ * Nested lengths (each divides the next) from the step on: those of the factors first, so that they get what is recorded,
+ * then those of the model that still nest.
+ */
+function nestedLengths(
+  lengths: { readonly factors: readonly number[]; readonly model: readonly number[] },
+  stepSeconds: number,
+): number[] {
+  const nested = [stepSeconds];
+  for (const seconds of [...lengths.factors, ...lengths.model]) {
+    const place = nested.findIndex((length) => length >= seconds);
+    const shorter = nested.at(place < 0 ? -1 : place - 1)!;
+    const longer = place < 0 ? undefined : nested[place]!;
+    if (place === 0 || longer === seconds || seconds % shorter !== 0) continue;
+    if (longer === undefined) nested.push(seconds);
+    else if (longer % seconds === 0) nested.splice(place, 0, seconds);
+  }
+  return nested.slice(1);
+}
+
+/**
+ * Multiplies the model's standard deviations: each step's by the factor of the step's length (that of the shortest
+ * listed length where the step is no longer than it), and the variance ratios so that returns over every listed length up
+ * to the horizon have the square of its factor in all. Listed lengths are expected to nest; those of the model's own
+ * that do not nest with them are left to interpolation. The same model where all factors are 1.
+ */
+export function recalibrate(model: PathModel, factors: readonly RecalibrationFactor[], stepSeconds: number): PathModel {
+  const base = factorAt(factors, stepSeconds);
+  const stepSigmas = base === 1 ? model.stepSigmas : model.stepSigmas.map((sigma) => sigma * base);
+  if (factors.every(({ factor }) => factor === base)) return { ...model, stepSigmas };
+  const horizonSeconds = model.stepSigmas.length * stepSeconds;
+  const lengths = {
+    factors: factors.map(({ seconds }) => seconds).filter((seconds) => seconds <= horizonSeconds),
+    model: model.varianceRatios.map(({ seconds }) => seconds),
+  };
+  const varianceRatios = nestedLengths(lengths, stepSeconds).map((seconds) => ({
+    seconds,
+    ratio: ratioAt(model.varianceRatios, seconds, stepSeconds) * (factorAt(factors, seconds) / base) ** 2,
+  }));
+  return { ...model, stepSigmas, varianceRatios };
+}
