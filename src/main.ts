@@ -1,11 +1,14 @@
+import { ablationCommand } from "./commands/ablation.ts";
 import type { Command } from "./commands/command.ts";
 import { backtestCommand } from "./commands/backtest.ts";
+import { calibrateCommand } from "./commands/calibrate.ts";
 import { crpsTestCommand } from "./commands/crps-test.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { firewallCommand } from "./commands/firewall.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { marketCommand } from "./commands/market.ts";
 import { replayCommand } from "./commands/replay.ts";
+import { scoreRecordingsCommand } from "./commands/score-recordings.ts";
 import { scoreCommand } from "./commands/score.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { updateCommand } from "./commands/update.ts";
@@ -26,7 +29,10 @@ const COMMANDS: readonly Command[] = [
   inspectCommand,
   marketCommand,
   scoreCommand,
+  scoreRecordingsCommand,
   backtestCommand,
+  calibrateCommand,
+  ablationCommand,
   crpsTestCommand,
   firewallCommand,
   walletPasswordCommand,
