@@ -14,6 +14,7 @@ import { defaultStride, readPrompts, rollingPrompts, type BadRow } from "../eval
 import { SKIP_TEXTS, type BacktestReport } from "../evaluation/backtest/report.ts";
 import { runBacktest } from "../evaluation/backtest/run.ts";
 import { renderReport } from "../evaluation/report/render.ts";
+import { ASSETS } from "../market/assets.ts";
 import { writeFileAtomic } from "../store/atomic-file.ts";
 import { readSoftwareIdentity } from "../store/recording-identity.ts";
 import { defineCommand, type CommandContext } from "./command.ts";
@@ -159,6 +160,20 @@ async function publish({ options: asked, print }: CommandContext<Options>, repor
 
 const RIGHT = ["prompts", "score", "oracle sigma/h"];
 
+/** US shares: prompts that start in the regular session, and those around the clock. */
+function sessionLines(aggregates: BacktestReport["aggregates"]): string[] {
+  return aggregates
+    .filter(({ asset, isBaseline }) => !isBaseline && ASSETS[asset].assetClass === "equity")
+    .flatMap(({ asset, engine, splits }) =>
+      splits
+        .filter(({ split, prompts }) => split === "us_session" && prompts > 0)
+        .map(({ prompts, ratios }) => {
+          const texts = ratios.map(({ baseline, ratio }) => `${ratio?.toFixed(4) ?? "?"} / ${baseline}`);
+          return `${asset} by ${engine}, the ${prompts} prompts that start in the US session: ${texts.join(", ")}`;
+        }),
+    );
+}
+
 function describeReport({ metadata, aggregates, totals }: BacktestReport): string {
   const { prompts, baselines, notes, partial } = metadata;
   const ratioText = (each: { ratio: number | null; ratioLow: number | null; ratioHigh: number | null }): string => {
@@ -192,6 +207,7 @@ function describeReport({ metadata, aggregates, totals }: BacktestReport): strin
   return [
     ...(partial ? ["PARTIAL: interrupted before the end", ""] : []),
     textTable(head, rows, RIGHT),
+    ...sessionLines(aggregates),
     "score: validators' CRPS in bps, lower is better; ratio of means below 1: better than that baseline",
     `${prompts.scored} of ${prompts.planned} prompts scored in ${metadata.wallSeconds.toFixed(1)} s`,
     ...prompts.skipped.map(

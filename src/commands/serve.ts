@@ -119,7 +119,9 @@ async function startServing(
     pool,
     engines: openEngines(
       config,
-      (reason) => logger.warn({ reason }, "Part of the engines is missing"),
+      (reason) => {
+        logger.warn({ reason }, "Part of the engines is missing");
+      },
       openRecalibration(config.stateDir, clock),
     ),
     clock,

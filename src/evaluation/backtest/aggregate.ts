@@ -1,4 +1,5 @@
 import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
+import { usSessionShare } from "../../market/session.ts";
 import { COVERAGE_LEVELS } from "../../scoring/pit.ts";
 import { SECONDS_PER_DAY } from "../../units.ts";
 import type { OracleSigma } from "./run.ts";
@@ -235,7 +236,11 @@ function ratioOf(assets: readonly DailySums[], drawn: Uint32Array): number {
   return numerator / denominator;
 }
 
-/** Terciles of the volatility that was known at the origin (ties go by time), and weekdays by UTC. */
+function startsInSession({ prompt: { start } }: PromptResult): boolean {
+  return usSessionShare(start, start + 60) === 1;
+}
+
+/** Terciles of the volatility that was known at the origin (ties go by time), weekdays by UTC, sessions of the US exchanges at the start. */
 function splitsOf(results: readonly PromptResult[]): Map<Split, readonly PromptResult[]> {
   const ranked = results
     .filter(({ sigmaAtOrigin }) => sigmaAtOrigin !== null)
@@ -250,6 +255,8 @@ function splitsOf(results: readonly PromptResult[]): Map<Split, readonly PromptR
     ["volatility_high", third(2)],
     ["weekday", results.filter((result) => !isWeekend(result))],
     ["weekend", results.filter(isWeekend)],
+    ["us_session", results.filter(startsInSession)],
+    ["us_closed", results.filter((result) => !startsInSession(result))],
   ]);
 }
 

@@ -25,7 +25,15 @@ export const BASELINE_TEXTS: Readonly<Record<BaselineName, string>> = {
 };
 
 /** The information at the origin decides the tercile: the EWMA state's volatility, or the trailing one without it. */
-export const SPLITS = ["volatility_low", "volatility_middle", "volatility_high", "weekday", "weekend"] as const;
+export const SPLITS = [
+  "volatility_low",
+  "volatility_middle",
+  "volatility_high",
+  "weekday",
+  "weekend",
+  "us_session",
+  "us_closed",
+] as const;
 
 export const HISTOGRAM_BINS = 20;
 /** Quantiles of the fan, in percent. */

@@ -173,6 +173,8 @@ const SPLIT_TEXTS: Readonly<Record<Split, string>> = {
   volatility_high: "high volatility",
   weekday: "weekday",
   weekend: "weekend",
+  us_session: "starts in the US session",
+  us_closed: "starts outside it",
 };
 
 export function splitCharts(view: HorizonView): Html {
