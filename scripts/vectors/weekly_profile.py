@@ -3,12 +3,13 @@ Run: python weekly_profile.py > test/vectors/weekly_profile.json
 
 - counting: |log return| over its own slow level, by bin of the New York week (pandas' time zone data) and minute of the hour.
 - profiles: pooling and smoothing of such means, convolutions by FFT; every seventh bin of the week and every minute.
-- levels: `Series.ewm(halflife, adjust=True, ignore_na=True).mean()` of deseasonalised |log returns| of a series with holes.
+- levels: `Series.ewm(halflife, adjust=True, ignore_na=True).mean()` of |log returns| over that of their factors, of a series with holes.
 """
 
 import json
 import numpy as np
 import pandas as pd
+import scipy.stats
 
 rng = np.random.default_rng(20260301)
 EPOCH = pd.Timestamp("2026-01-01", tz="UTC").timestamp()
@@ -82,7 +83,8 @@ def profile(stats, prior, sessions):
     share = np.zeros((7, DAY_BINS))
     share[:5, 9 * 12 + 6 : 16 * 12] = 1
     share = share.ravel()
-    means = share + (1 - share) * sessions if sessions else np.ones(WEEK_BINS)
+    weekend = np.arange(WEEK_BINS) >= 5 * DAY_BINS
+    means = share + (1 - share) * np.where(weekend, sessions**2, sessions) if sessions else np.ones(WEEK_BINS)
     weights = np.full(WEEK_BINS, 0.5)
     live_weight = np.array(stats["week_weight"])
     live = np.divide(stats["week_sum"], live_weight, out=np.zeros(WEEK_BINS), where=live_weight > 0)
@@ -90,7 +92,8 @@ def profile(stats, prior, sessions):
     for mean, weight in [*layers, (live, live_weight / newest)]:
         if weight.sum() == 0:
             continue
-        level = np.average(mean, weights=weight) / np.average(means, weights=weight)
+        both = scipy.stats.hmean([np.maximum(weight, 1e-300), weights], axis=0) * (weight > 0)
+        level = np.average(mean, weights=both) / np.average(means, weights=both)
         means = np.average([means, mean / level], weights=[weights, weight], axis=0)
         weights = weights + weight
 
@@ -170,7 +173,11 @@ def levels(start, step):
     factor = np.array(FACTORS)[week_bin(opens)]
     if step == 60:
         factor = factor * np.array(MINUTES)[(opens // 60) % 60]
-    sizes = returns.abs() / factor
+    def mean(values, halflife):
+        return float(values.ewm(halflife=halflife / step, adjust=True, ignore_na=True).mean().iloc[-1])
+
+    sizes = returns.abs()
+    factors = pd.Series(factor, index=sizes.index).where(sizes.notna())
     half_lives = [900, 7200, 172_800]
     return {
         "step_seconds": step,
@@ -178,7 +185,7 @@ def levels(start, step):
         "half_life_seconds": half_lives,
         "count": int(returns.count()),
         "newest_zero_share_of_40": float((returns.dropna().tail(40) == 0).mean()),
-        "levels": [float(sizes.ewm(halflife=h / step, adjust=True, ignore_na=True).mean().iloc[-1]) for h in half_lives],
+        "levels": [mean(sizes, h) / mean(factors, h) for h in half_lives],
     }
 
 

@@ -57,6 +57,7 @@ export function startState(
     sigma2FiveMinute: EMPTY_MOMENT,
     halfLifeMinuteSeconds: start.halfLifeMinuteSeconds,
     halfLifeFiveMinuteSeconds: start.halfLifeFiveMinuteSeconds,
+    sourceBorders: [],
     openBucket: null,
     lastFiveMinute: null,
     seasonality: start.seasonality ?? emptySeasonality(),
@@ -87,7 +88,7 @@ export function advance(state: VolatilityState, candles: readonly Candle[], opti
       added = [];
     } else {
       const switched = recursion.source !== options.source;
-      const before = switched ? switchSource(recursion, options.source, candle.openTime - newest.openTime) : recursion;
+      const before = switched ? switchSource(recursion, options.source, { newest, candle }) : recursion;
       const step = withCandle(before, switched ? null : newest, candle);
       recursion = step.after;
       returns.push(...step.returns);
@@ -100,6 +101,7 @@ export function advance(state: VolatilityState, candles: readonly Candle[], opti
   return {
     ...recursion,
     source: options.source,
+    sourceBorders: recursion.sourceBorders.filter((border) => border > oldest),
     seasonality: countSeasonality(seasonality, returns),
     candles: appendCandles(known, added, oldest),
   };
@@ -112,13 +114,19 @@ function isRestart(newest: { openTime: number; close: number }, candle: Candle, 
   );
 }
 
-/** Both moments after `seconds` without an observation, ready for candles of another source. */
-function switchSource(before: Recursion, source: SourceName, seconds: number): Recursion {
+/** Both moments after the time without an observation, ready for candles of another source. */
+function switchSource(
+  before: Recursion,
+  source: SourceName,
+  { newest, candle }: { readonly newest: { readonly openTime: number }; readonly candle: Candle },
+): Recursion {
+  const seconds = candle.openTime - newest.openTime;
   return {
     ...before,
     source,
     sigma2Minute: decayMoment(before.sigma2Minute, seconds / before.halfLifeMinuteSeconds),
     sigma2FiveMinute: decayMoment(before.sigma2FiveMinute, seconds / before.halfLifeFiveMinuteSeconds),
+    sourceBorders: [...before.sourceBorders, candle.openTime],
     openBucket: null,
     lastFiveMinute: null,
   };

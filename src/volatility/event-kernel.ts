@@ -77,15 +77,48 @@ export interface EventEffect {
   readonly kernels: EventKernels;
   readonly assetClass: AssetClass;
   readonly events: readonly ScheduledEvent[];
+  /** Unix seconds up to which the levels know the market: what they hold of the news needs no factor any more. */
+  readonly knownUntil: number;
+  /** Unix seconds of point 0: news is fresh until it is a part of the path's past. */
+  readonly startTime: number;
+}
+
+/** Of the kernel's logarithm: for news before the start that no candle shows yet, … */
+const UNSEEN_WEIGHT = 0.5;
+/** … and for what the candles show, halving in ten minutes (fast levels take in what is left). */
+const SEEN_WEIGHT = 0.2;
+const SEEN_HALF_LIFE_SECONDS = 600;
+/** The press conference is news of its own. */
+const PRESS_CONFERENCE_SECONDS = 1800;
+
+/**
+ * How much of a bin's factor is still to come, 0 to 1. On BTC and ETH minutes of 2025 (15 events) the full kernel would
+ * make prompts that start a minute after the news 40 % too wide, none of it 60 % too narrow.
+ */
+function weightOf(
+  { knownUntil, startTime }: EventEffect,
+  kind: EventKind,
+  bin: { eventTime: number; from: number },
+): number {
+  const isConference = kind === "fomc" && bin.from >= PRESS_CONFERENCE_SECONDS;
+  const newsTime = bin.eventTime + (isConference ? PRESS_CONFERENCE_SECONDS : 0);
+  if (newsTime >= startTime) return 1;
+  if (newsTime >= knownUntil) return UNSEEN_WEIGHT;
+  return SEEN_WEIGHT * 2 ** (-(knownUntil - newsTime) / SEEN_HALF_LIFE_SECONDS);
 }
 
 /**
  * The factor on the standard deviation of a return over `[fromTime, toTime)` (unix seconds, from < to): the root of the
  * time-average of the squared factor. Where several events reach, the largest of their factors counts. 1 far from any.
  */
-export function eventFactor({ kernels, assetClass, events }: EventEffect, fromTime: number, toTime: number): number {
+export function eventFactor(effect: EventEffect, fromTime: number, toTime: number): number {
+  const { kernels, assetClass, events } = effect;
   const bins = eventsNear(events, fromTime, toTime).flatMap(({ kind, eventTime }) =>
-    kernels[assetClass][kind].map(({ from, to, factor }) => ({ from: eventTime + from, to: eventTime + to, factor })),
+    kernels[assetClass][kind].map(({ from, to, factor }) => ({
+      from: eventTime + from,
+      to: eventTime + to,
+      factor: factor ** weightOf(effect, kind, { eventTime, from }),
+    })),
   );
   if (bins.length === 0) return 1;
   const cuts = new Set([fromTime, toTime]);

@@ -76,6 +76,7 @@ const stateSchema = z
       })
       .nullable(),
     lastFiveMinute: z.strictObject({ openTime: fiveMinuteTime, close: price }).nullable(),
+    sourceBorders: z.array(minuteTime),
     seasonality,
     candles: candleColumns,
   })

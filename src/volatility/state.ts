@@ -68,6 +68,8 @@ export interface VolatilityState {
   /** Half-lives the moments were advanced with, in seconds; a change of configuration restarts the warm-up. */
   readonly halfLifeMinuteSeconds: number;
   readonly halfLifeFiveMinuteSeconds: number;
+  /** Open times of the first candles of another source, ascending, as long as they are kept: no return reaches back across. */
+  readonly sourceBorders: readonly number[];
   readonly openBucket: OpenBucket | null;
   /** The last completed five-minute close, for the next five-minute return. */
   readonly lastFiveMinute: { readonly openTime: UnixSeconds; readonly close: number } | null;

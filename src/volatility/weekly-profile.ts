@@ -66,7 +66,11 @@ export function weeklyProfile(
 ): WeeklyProfile {
   const newest = stats.until > 0 ? weightAt(stats.until) : 1;
   const structure = sessions
-    ? sessions.share.map((share) => share + (1 - share) * sessions.offHoursMultiplier)
+    ? sessions.share.map((share, bin) => {
+        // A weekend is to a weekday's night what that is to the session.
+        const closed = sessions.offHoursMultiplier ** (bin < WEEKDAYS * BINS_PER_DAY ? 1 : 2);
+        return share + (1 - share) * closed;
+      })
     : new Float64Array(WEEK_BINS).fill(1);
   const { means, weights } = pool(stats, { prior, structure, newest });
   return { week: smoothWeek(means, { weights, sessions }), minute: minuteFactors(stats, prior, newest) };
@@ -90,7 +94,9 @@ function pool(
   let means = layers[0]!.mean.slice();
   let weights = layers[0]!.weight.slice();
   for (const { mean, weight } of layers.slice(1)) {
-    const level = ratioOfSums(mean, means, weight);
+    // By harmonic weights: a bin that one of the two hardly knows says little of their levels.
+    const both = weight.map((own, bin) => (own > 0 ? (own * weights[bin]!) / (own + weights[bin]!) : 0));
+    const level = ratioOfSums(mean, means, both);
     if (!(level > 0)) continue;
     means = means.map((own, bin) => {
       const total = weights[bin]! + weight[bin]!;

@@ -70,6 +70,7 @@ export function volatilityState(options: StateOptions = {}): VolatilityState {
     sigma2FiveMinute: { value: (options.sigma2FiveMinute ?? 1e-6) * mass, mass },
     halfLifeMinuteSeconds: options.halfLifeMinuteSeconds ?? 3600,
     halfLifeFiveMinuteSeconds: options.halfLifeFiveMinuteSeconds ?? 43_200,
+    sourceBorders: [],
     openBucket: null,
     lastFiveMinute: null,
     seasonality: options.seasonality ?? emptySeasonality(),

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { describeError, OperationalError } from "../../errors.ts";
@@ -23,7 +24,9 @@ const assetScale = z.strictObject({
   intercepts: z.array(finite.min(-3).max(3)).min(2),
   /** [half-life][knot]. */
   betas: z.array(z.array(finite.min(-3).max(3)).min(2)).min(1),
-  varianceRatios: z.array(z.strictObject({ seconds: positive, ratio: positive.max(4) })),
+  varianceRatios: z
+    .array(z.strictObject({ seconds: positive, ratio: positive.max(4) }))
+    .refine((ratios) => isAscending(ratios.map(({ seconds }) => seconds)), "expected ascending lengths"),
   /** Prompts that it was fitted on. */
   origins: z.int().min(0),
   /** Closed-form score over that of the best constant sigma, on what it was fitted on; null for a class. */
@@ -32,7 +35,7 @@ const assetScale = z.strictObject({
 
 const horizonCalibration = z.strictObject({
   /** Length of the bars that levels and sigmas belong to. */
-  stepSeconds: positive,
+  stepSeconds: positive.refine((seconds) => [60, 300].includes(seconds), "expected 60 or 300"),
   halfLifeSeconds: z.array(positive).min(1).refine(isAscending, "expected ascending values"),
   knotSeconds: z.array(finite.min(0)).min(2).refine(isAscending, "expected ascending values"),
   seasonal: z.boolean(),
@@ -72,6 +75,11 @@ export type EwmaCalibration = z.infer<typeof ewmaCalibration>;
 export type HorizonCalibration = z.infer<typeof horizonCalibration>;
 export type AssetCalibration = z.infer<typeof assetScale>;
 export type ProfileData = z.infer<typeof profile>;
+
+/** Tells calibrations apart: the head of the SHA-256 of what was parsed, so that blanks and the order of keys do not count. */
+export function calibrationId(calibration: EwmaCalibration): string {
+  return createHash("sha256").update(JSON.stringify(calibration)).digest("hex").slice(0, 16);
+}
 
 /** Throws OperationalError `calibration/unreadable`, `calibration/corrupt`. */
 export function readEwmaCalibration(path: string): EwmaCalibration {

@@ -1,15 +1,15 @@
 import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
-import { firstEventFrom, type EventKind, type ScheduledEvent } from "../../market/events.ts";
-import { SECONDS_PER_HOUR } from "../../units.ts";
+import type { ScheduledEvent } from "../../market/events.ts";
+import { SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE } from "../../units.ts";
 import { eventFactor, type EventKernels } from "../../volatility/event-kernel.ts";
-import type { VolatilityState } from "../../volatility/state.ts";
+import { newestCandle, type VolatilityState } from "../../volatility/state.ts";
 import type { WeeklyProfile } from "../../volatility/weekly-profile.ts";
 import type { Engine, ForecastRequest, HandOver, MarketSnapshot, Prepared } from "../engine.ts";
 import { horizonClass } from "../horizon.ts";
 import type { PathModel } from "../path-model.ts";
 import { simulatePathModel } from "../paths/simulate.ts";
 import { recalibrate, type RecalibrationFactor, type RecalibrationSource } from "../recalibration.ts";
-import { ownOrClass, priorOf, type EwmaCalibration } from "./calibration.ts";
+import { calibrationId, ownOrClass, priorOf, type EwmaCalibration } from "./calibration.ts";
 import { plainDispersion, type Dispersion, type EwmaChoices } from "./plain.ts";
 import { knowledgeOf, profileOf, ratiosFor, stepSigmas, type Knowledge } from "./scale.ts";
 
@@ -19,6 +19,8 @@ export const EWMA_VERSION = 2;
 export interface EwmaInput {
   readonly engine: "ewma";
   readonly model: PathModel;
+  /** `calibrationId` of what the scale came from, "plain" where the plain EWMA stood in; absent: recorded before. */
+  readonly calibration?: string | undefined;
   /** Factors on sigma by length of the return that live scores asked for (see recalibration.ts); absent: none. */
   readonly recalibration?: readonly RecalibrationFactor[] | undefined;
   /** What stood in for something better, and why; empty when nothing had to. */
@@ -41,8 +43,6 @@ export interface EwmaDeps {
   readonly events: readonly ScheduledEvent[];
 }
 
-/** From the statement of the FOMC to the first questions. */
-const PRESS_CONFERENCE_SECONDS = 1800;
 /** Beyond this factor from the reference sigma, a broken feed is likelier than the market. */
 const MAX_SIGMA_RATIO = 20;
 
@@ -68,7 +68,9 @@ export function createEwmaEngine(deps: EwmaDeps): Engine<EwmaInput> {
 type CalibratedScale = (
   request: ForecastRequest,
   state: VolatilityState,
-) => { readonly dispersion: Dispersion; readonly fallbacks: readonly EwmaFallback[] } | EwmaFallback;
+) =>
+  | { readonly dispersion: Dispersion; readonly calibration: string; readonly fallbacks: readonly EwmaFallback[] }
+  | EwmaFallback;
 
 function prepare(
   request: ForecastRequest,
@@ -99,11 +101,13 @@ function prepare(
     anchorPrice: anchor.price,
     rankMatched: deps.rankMatching,
   };
-  if (deps.recalibration === null) return { ok: true, input: { engine: "ewma", model, fallbacks } };
-  const { factors, reason } = deps.recalibration.lookUp(request.asset, horizonClass(request.horizonSeconds));
+  const calibration = "code" in best ? "plain" : best.calibration;
+  if (deps.recalibration === null) return { ok: true, input: { engine: "ewma", model, calibration, fallbacks } };
+  const horizon = horizonClass(request.horizonSeconds);
+  const { factors, reason } = deps.recalibration.lookUp(request.asset, horizon, calibration);
   if (reason !== null) fallbacks.push({ code: "recalibration/none", message: reason });
   const corrected = recalibrate(model, factors, request.stepSeconds);
-  return { ok: true, input: { engine: "ewma", model: corrected, recalibration: factors, fallbacks } };
+  return { ok: true, input: { engine: "ewma", model: corrected, calibration, recalibration: factors, fallbacks } };
 }
 
 /** Cuts a horizon that is wilder than any market was, and refuses one that is too calm to be true. */
@@ -124,19 +128,43 @@ function bound(
   return { stepSigmas: stepSigmas.map((sigma) => sigma / excess), clamped: { code: "sigma/clamped_high", message } };
 }
 
-/** News that is out is in the levels already: only events ahead count, and the press conference of a statement. */
 function eventFactors(
   { asset, startTime }: ForecastRequest,
-  kernels: EventKernels | null,
-  events: readonly ScheduledEvent[],
+  state: VolatilityState,
+  { kernels, events }: { readonly kernels: EventKernels | null; readonly events: readonly ScheduledEvent[] },
 ): (from: number, to: number) => number {
   if (kernels === null) return () => 1;
-  const lag = (kind: EventKind): number => (kind === "fomc" ? PRESS_CONFERENCE_SECONDS : 0);
-  const ahead = events
-    .slice(firstEventFrom(events, startTime - PRESS_CONFERENCE_SECONDS))
-    .filter(({ kind, time }) => time + lag(kind) >= startTime);
-  const effect = { kernels, assetClass: ASSETS[asset].assetClass, events: ahead };
+  const newest = newestCandle(state);
+  const knownUntil = newest === null ? startTime : newest.openTime + SECONDS_PER_MINUTE;
+  const effect = { kernels, assetClass: ASSETS[asset].assetClass, events, startTime, knownUntil };
   return (from, to) => eventFactor(effect, from, to);
+}
+
+/** What is odd about the candles behind a forecast. */
+function doubtsOf({ isFrozen, bars, isClamped }: Knowledge, stepSeconds: number): EwmaFallback[] {
+  const doubts: EwmaFallback[] = [];
+  if (isFrozen) doubts.push({ code: "feed/frozen", message: "no new price for an hour or more: older levels" });
+  if (bars * stepSeconds < SECONDS_PER_DAY) {
+    doubts.push({ code: "level/short", message: `levels of up to seven days from ${bars} bars of ${stepSeconds} s` });
+  }
+  if (isClamped) doubts.push({ code: "level/clamped", message: "a level far from the weekly one was cut" });
+  return doubts;
+}
+
+/** Why scheduled events could not be looked at, or null. */
+function eventsFallback(
+  kernels: EventKernels | null,
+  events: readonly ScheduledEvent[],
+  startTime: number,
+): EwmaFallback | null {
+  if (kernels === null) return null;
+  const last = events.at(-1);
+  if (last === undefined) return { code: "events/missing", message: "no table of scheduled events" };
+  if (last.time >= startTime) return null;
+  return {
+    code: "events/ended",
+    message: `the table of scheduled events ended at ${new Date(last.time * 1000).toISOString()}`,
+  };
 }
 
 /** Keeps what it worked out of a state until the next one: several prompts are asked of each. */
@@ -144,6 +172,7 @@ function createCalibratedScale({ choices, calibration, events }: EwmaDeps): Cali
   const profiles = new WeakMap<VolatilityState, WeeklyProfile>();
   const known = { "1h": new WeakMap<VolatilityState, Known>(), "24h": new WeakMap<VolatilityState, Known>() };
   type Known = Knowledge | EwmaFallback;
+  const id = calibration === null ? "plain" : calibrationId(calibration);
 
   const profileFor = (state: VolatilityState, prior: ReturnType<typeof priorFor>): WeeklyProfile => {
     const found =
@@ -177,19 +206,26 @@ function createCalibratedScale({ choices, calibration, events }: EwmaDeps): Cali
     } else if (horizon.seasonal && !prior?.isOwn) {
       fallbacks.push({ code: "profile/class", message: `weekly rhythm learnt from other assets: ${assetClass}` });
     }
+    fallbacks.push(...doubtsOf(knowledge, horizon.stepSeconds));
+    const ended = eventsFallback(calibration.events, events, request.startTime);
+    if (ended !== null) fallbacks.push(ended);
+    const ratios = ratiosFor(scale.value.varianceRatios, {
+      stepSeconds: request.stepSeconds,
+      baseSeconds: horizon.stepSeconds,
+    });
     const sigmas = stepSigmas(request, knowledge, {
       basis: horizon,
       scale: scale.value,
       offHoursMultiplier,
-      factorAt: eventFactors(request, calibration.events, events),
+      factorAt: eventFactors(request, state, { kernels: calibration.events, events }),
     });
     const dispersion: Dispersion = {
-      stepSigmas: sigmas,
+      stepSigmas: sigmas.map((sigma) => sigma * Math.sqrt(ratios.ofStep)),
       nu: horizon.nu,
       latent: horizon.latent,
-      varianceRatios: ratiosFor(scale.value.varianceRatios, request.stepSeconds),
-      zeroShare: horizon.zeroAtom ? knowledge.zeroShare ** (request.stepSeconds / horizon.stepSeconds) : 0,
+      varianceRatios: ratios.beyond,
+      zeroShare: horizon.zeroAtom ? knowledge.zeroShareFor(request) ** (request.stepSeconds / horizon.stepSeconds) : 0,
     };
-    return { dispersion, fallbacks };
+    return { dispersion, calibration: id, fallbacks };
   };
 }

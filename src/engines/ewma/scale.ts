@@ -1,7 +1,7 @@
 import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
 import { usSessionShare, weekSessionShares } from "../../market/session.ts";
 import { SECONDS_PER_HOUR } from "../../units.ts";
-import { barReturns, multiScaleLevels, zeroShare } from "../../volatility/features.ts";
+import { barReturns, multiScaleLevels, stillBars, withoutBars, zeroShare } from "../../volatility/features.ts";
 import { weekBin } from "../../volatility/seasonality.ts";
 import type { VolatilityState } from "../../volatility/state.ts";
 import {
@@ -12,6 +12,7 @@ import {
 } from "../../volatility/weekly-profile.ts";
 import type { ForecastRequest } from "../engine.ts";
 import type { VarianceRatio } from "../path-model.ts";
+import { ratioAt } from "../paths/variance-ratio.ts";
 import type { AssetCalibration, HorizonCalibration } from "./calibration.ts";
 
 /** What the features of one base bar length are made of. */
@@ -19,8 +20,12 @@ export type ScaleBasis = Pick<HorizonCalibration, "stepSeconds" | "halfLifeSecon
 
 /** Fewer bars than half a day of five minutes (or two hours of one) know one mood of the market only. */
 const MIN_BARS = 120;
-/** A frozen feed shows in a day of five-minute bars; in minutes that is a working day of an exchange. */
-const ZERO_BARS = 288;
+/** Bars with about the prompt's own weekly factors that tell how often a close is unchanged. */
+const ZERO_BARS = { least: 100, most: 288 };
+/** … of at least this part of the prompt's median: what a weekend is silent about says nothing of a Monday. */
+const SIMILAR_FACTOR = 0.5;
+/** Factors that the median is taken over. */
+const SAMPLED_FACTORS = 24;
 /** Fewer unchanged closes than this are rounding of the price, not an absence of trade. */
 const MIN_ZERO_SHARE = 0.03;
 const MAX_ZERO_SHARE = 0.9;
@@ -32,8 +37,14 @@ export interface Knowledge {
   readonly profile: WeeklyProfile;
   /** x_k = ln(level / reference), by half-life. */
   readonly features: readonly number[];
-  /** Share of base bars without any change of price. */
-  readonly zeroShare: number;
+  /** Share of base bars without any change of price, when those of the request trade as much as they usually do. */
+  readonly zeroShareFor: (request: ForecastRequest) => number;
+  /** The newest closes have been one and the same for an hour or more. */
+  readonly isFrozen: boolean;
+  /** Bars behind the features. */
+  readonly bars: number;
+  /** Whether a level was too far from the slowest one and was cut. */
+  readonly isClamped: boolean;
 }
 
 const FLAT: WeeklyProfile = { week: new Float64Array(2016).fill(1), minute: new Float64Array(60).fill(1) };
@@ -56,10 +67,13 @@ export function knowledgeOf(
 ): Knowledge | { readonly code: string; readonly message: string } {
   const { stepSeconds } = basis;
   const profile = basis.seasonal ? weekly : FLAT;
-  const returns = barReturns(state, stepSeconds);
+  const all = barReturns(state, stepSeconds);
+  const still = stillBars(all, stepSeconds);
+  const returns = withoutBars(all, still);
   if (returns.logReturn.length < MIN_BARS) {
-    const message = `expected ${MIN_BARS} returns over ${stepSeconds} s, were ${returns.logReturn.length}`;
-    return { code: "calibration/too_short", message };
+    const message = `expected ${MIN_BARS} returns over ${stepSeconds} s, were ${returns.logReturn.length} that move`;
+    const isStill = all.logReturn.length >= MIN_BARS;
+    return { code: isStill ? "feed/frozen" : "calibration/too_short", message };
   }
   const factorAt = (time: number): number => weeklyFactor(profile, time, { stepSeconds, offHoursMultiplier });
   const levels = multiScaleLevels(returns, factorAt, basis);
@@ -67,12 +81,27 @@ export function knowledgeOf(
   if (!(slowest > 0))
     return { code: "calibration/degenerate", message: "no return of the last week is other than zero" };
   const reference = Math.log(slowest / referenceSigma(state.asset, stepSeconds));
-  const features = Array.from(levels, (level) => {
-    const spread = Math.log(Math.max(level, Number.MIN_VALUE) / slowest);
-    return reference + Math.min(Math.max(spread, -MAX_FEATURE_SPREAD), MAX_FEATURE_SPREAD);
-  });
-  const zeros = zeroShare(returns, Math.min(ZERO_BARS, returns.logReturn.length)) ?? 0;
-  return { profile, features, zeroShare: zeros < MIN_ZERO_SHARE ? 0 : Math.min(zeros, MAX_ZERO_SHARE) };
+  const spreads = Array.from(levels, (level) => Math.log(Math.max(level, Number.MIN_VALUE) / slowest));
+  const isClamped = spreads.some((spread) => Math.abs(spread) > MAX_FEATURE_SPREAD);
+  return {
+    profile,
+    features: spreads.map((spread) => reference + Math.min(Math.max(spread, -MAX_FEATURE_SPREAD), MAX_FEATURE_SPREAD)),
+    zeroShareFor: (request) => {
+      const least = SIMILAR_FACTOR * medianFactor(request, factorAt);
+      const zeros = zeroShare(returns, (time) => factorAt(time) >= least, ZERO_BARS) ?? 0;
+      return zeros < MIN_ZERO_SHARE ? 0 : Math.min(zeros, MAX_ZERO_SHARE);
+    },
+    isFrozen: still.at(-1) === 1,
+    bars: returns.logReturn.length,
+    isClamped,
+  };
+}
+
+function medianFactor({ startTime, horizonSeconds }: ForecastRequest, factorAt: (time: number) => number): number {
+  const factors = Array.from({ length: SAMPLED_FACTORS }, (_, i) =>
+    factorAt(startTime + (i * horizonSeconds) / SAMPLED_FACTORS),
+  );
+  return factors.sort((a, b) => a - b)[SAMPLED_FACTORS / 2]!;
 }
 
 /** The reference miner's sigma of a bar: what features and intercepts are relative to. */
@@ -151,12 +180,26 @@ export function stepSigmas(
   });
 }
 
-/** The calibration's variance ratios for a grid: those at nested multiples of its step. */
-export function ratiosFor(ratios: readonly VarianceRatio[], stepSeconds: number): VarianceRatio[] {
-  const kept: VarianceRatio[] = [];
-  for (const ratio of ratios) {
-    const shorter = kept.at(-1)?.seconds ?? stepSeconds;
-    if (ratio.seconds > shorter && ratio.seconds % shorter === 0) kept.push(ratio);
+/**
+ * The calibration's variance ratios for a grid: of its own step over that of the base bar, and over the step at nested
+ * multiples of it.
+ */
+export function ratiosFor(
+  ratios: readonly VarianceRatio[],
+  grid: { readonly stepSeconds: number; readonly baseSeconds: number },
+): { readonly ofStep: number; readonly beyond: readonly VarianceRatio[] } {
+  const { stepSeconds, baseSeconds } = grid;
+  const curve = [
+    { steps: 1, ratio: 1 },
+    ...ratios.map(({ seconds, ratio }) => ({ steps: seconds / baseSeconds, ratio })),
+  ];
+  const longest = curve.at(-1)!;
+  const steps = Math.min(Math.max(stepSeconds / baseSeconds, 1), longest.steps);
+  const ofStep = ratioAt(curve, steps);
+  const beyond: VarianceRatio[] = [];
+  for (const { seconds, ratio } of ratios) {
+    const shorter = beyond.at(-1)?.seconds ?? stepSeconds;
+    if (seconds > shorter && seconds % shorter === 0) beyond.push({ seconds, ratio: ratio / ofStep });
   }
-  return kept;
+  return { ofStep, beyond };
 }

@@ -14,6 +14,8 @@ const MAX_HORIZON_SECONDS = 30 * SECONDS_PER_DAY;
 const MAX_SIMULATIONS = 10_000;
 /** Prices in one answer: ten times a 24h prompt's 289,000, and 30 MB of text. */
 const MAX_PRICES = 3_000_000;
+/** Thirty times a 24h prompt's 288: planning visits every step on the event loop. */
+const MAX_STEPS = 10_000;
 const SHOWN_CHARACTERS = 64;
 
 function wholeNumber(unit: string, max: number): z.ZodInt {
@@ -86,7 +88,12 @@ export function parseSimulation(input: unknown, miner: Hotkey): ParsedSimulation
     const message = `${INPUT_FIELD}.time_length: expected a multiple of time_increment ${time_increment}, was ${time_length}`;
     return { ok: false, code: "simulation/uneven_grid", message };
   }
-  const prices = num_simulations * (time_length / time_increment + 1);
+  const steps = time_length / time_increment;
+  const prices = num_simulations * (steps + 1);
+  if (steps > MAX_STEPS) {
+    const message = `${INPUT_FIELD}: expected at most ${MAX_STEPS} steps, was ${steps}; ask for longer steps`;
+    return { ok: false, code: "simulation/too_large", message };
+  }
   if (prices > MAX_PRICES) {
     const message = `${INPUT_FIELD}: expected at most ${MAX_PRICES} prices, was ${prices}; ask for fewer paths or steps`;
     return { ok: false, code: "simulation/too_large", message };

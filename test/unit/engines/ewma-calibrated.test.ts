@@ -128,11 +128,23 @@ describe("calibrated EWMA: the scale in closed form", () => {
 
   it("keeps the variance ratios that nest on the request's grid", () => {
     const ratios = [300, 900, 1000, 1800, 3600].map((seconds) => ({ seconds, ratio: 0.9 }));
-    const kept = (step: number): number[] => ratiosFor(ratios, step).map(({ seconds }) => seconds);
+    const kept = (step: number): number[] =>
+      ratiosFor(ratios, { stepSeconds: step, baseSeconds: 60 }).beyond.map(({ seconds }) => seconds);
     assert.deepEqual(kept(60), [300, 900, 1800, 3600]);
     assert.deepEqual(kept(300), [900, 1800, 3600]);
     assert.deepEqual(kept(200), [1000]);
     assert.deepEqual(kept(3600), []);
+    // The hour as one step has the variance of the hour in any steps.
+    for (const stepSeconds of [60, 300, 1800, 3600]) {
+      const { ofStep, beyond } = ratiosFor(
+        [
+          { seconds: 300, ratio: 0.9 },
+          { seconds: 3600, ratio: 0.8 },
+        ],
+        { stepSeconds, baseSeconds: 60 },
+      );
+      assertNear(ofStep * (beyond.at(-1)?.ratio ?? 1), 0.8);
+    }
   });
 
   it("passes on the share of unchanged closes unless it was fitted without, and none that is mere rounding", () => {
@@ -140,14 +152,20 @@ describe("calibrated EWMA: the scale in closed form", () => {
       const state = volatilityState({ minutes: 3000, swing: 5 * SWING });
       // Bars end with the minutes whose close is a multiple of five minutes.
       const ends = [...state.candles.openTime.keys()].filter((i) => (state.candles.openTime[i]! + 60) % 300 === 0);
-      for (const i of ends.slice(-unchanged)) state.candles.close[i] = state.candles.close[ends.at(-unchanged - 1)!]!;
+      // Spread evenly: an hour without a change is a feed that stands still.
+      let isUp = false;
+      ends.slice(-289).forEach((end, i) => {
+        const isUnchanged = Math.floor((i * unchanged) / 288) > Math.floor(((i - 1) * unchanged) / 288);
+        if (i === 0 || !isUnchanged) isUp = !isUp;
+        state.candles.close[end] = isUp ? 101_000 : 100_000;
+      });
       const calibration = handMadeCalibration({ zeroAtom });
       return prepared(forecastRequest({ stepSeconds }), state, { calibration }).model.zeroShare;
     };
     assert.equal(share(72), 72 / 288);
     assert.equal(share(8), 0);
     assert.equal(share(9), 9 / 288);
-    assert.equal(share(280), 0.9);
+    assert.equal(share(264), 0.9);
     assert.equal(share(72, false), 0);
     // An hour is unchanged where all of its twelve bars are.
     assertNear(share(72, true, 3600), (72 / 288) ** 12);
@@ -163,14 +181,16 @@ describe("calibrated EWMA: grids", () => {
 
   it("of steps of 60, 300, 600 and 3600 s have the same variance of the sum, rhythm included", () => {
     for (const horizonSeconds of [3600, DAY]) {
-      const calibration = handMadeCalibration({}, { profiles: rhythm });
+      const scales = { assets: { BTC: scaleOf({ varianceRatios: [] }) } };
+      const horizons = { "1h": horizonOf(60, scales), "24h": horizonOf(300, scales) };
+      const calibration = handMadeCalibration({}, { horizons, profiles: rhythm });
       const expected = sumOf(60, horizonSeconds, calibration);
       for (const step of [20, 300, 600, 3600]) assertNear(sumOf(step, horizonSeconds, calibration), expected);
     }
   });
 
   it("… and within 1 % where the scale changes with the lead", () => {
-    const scale = scaleOf({ intercepts: [0.4, -0.4] });
+    const scale = scaleOf({ intercepts: [0.4, -0.4], varianceRatios: [] });
     const [day, hour] = [horizonOf(300, { assets: { BTC: scale } }), horizonOf(60, { assets: { BTC: scale } })];
     const horizons = { "1h": { ...hour, knotSeconds: [0, 3600] }, "24h": day };
     const calibration = handMadeCalibration({}, { horizons, profiles: rhythm });
@@ -195,8 +215,11 @@ describe("calibrated EWMA: grids", () => {
         const request = forecastRequest({ stepSeconds, horizonSeconds: steps * stepSeconds, startTime });
         const { stepSigmas } = prepared(request, state).model;
         assert.equal(stepSigmas.length, steps);
-        for (const sigma of stepSigmas)
-          assertNear(sigma, SWING * Math.sqrt(stepSeconds / (request.horizonSeconds < 17_636 ? 60 : 300)));
+        const base = request.horizonSeconds < 17_636 ? 60 : 300;
+        // The hand-made ratio falls from 1 at the base bar to .9 at an hour, linearly in the logarithm.
+        const part = Math.log(Math.max(stepSeconds, base) / base) / Math.log(3600 / base);
+        const ratio = 1 - 0.1 * Math.min(part, 1);
+        for (const sigma of stepSigmas) assertNear(sigma, SWING * Math.sqrt((stepSeconds / base) * ratio));
       }),
       { numRuns: 50 },
     );
@@ -233,11 +256,11 @@ describe("calibrated EWMA: fallbacks are named", () => {
     const short = volatilityState({ minutes: 288, swing: SWING });
     const input = prepared(request, short);
     assert.deepEqual(codes(input), ["calibration/too_short"]);
-    assert.match(input.fallbacks[0]!.message, /expected 120 returns over 300 s, were 56/);
+    assert.match(input.fallbacks[0]!.message, /expected 120 returns over 300 s, were 56 that move/);
     assert.deepEqual(input.model.stepSigmas, plainOf(short));
-    assert.deepEqual(codes(prepared({ ...request, horizonSeconds: 3600, stepSeconds: 60 }, short)), []);
+    assert.deepEqual(codes(prepared({ ...request, horizonSeconds: 3600, stepSeconds: 60 }, short)), ["level/short"]);
     // 121 closes on the five minutes; the newest candle closes three minutes after one.
-    assert.deepEqual(codes(prepared(request, volatilityState({ minutes: 604, swing: SWING }))), []);
+    assert.deepEqual(codes(prepared(request, volatilityState({ minutes: 604, swing: SWING }))), ["level/short"]);
     assert.deepEqual(codes(prepared(request, volatilityState({ minutes: 603, swing: SWING }))), [
       "calibration/too_short",
     ]);
@@ -245,7 +268,12 @@ describe("calibrated EWMA: fallbacks are named", () => {
 
   it("a frozen feed is no calm market", () => {
     const frozen = volatilityState({ minutes: 3000 });
-    assert.deepEqual(codes(prepared(request, frozen)), ["calibration/degenerate"]);
+    assert.deepEqual(codes(prepared(request, frozen)), ["feed/frozen"]);
+    const stopped = volatilityState({ minutes: 3000, swing: SWING });
+    stopped.candles.close.fill(stopped.candles.close.at(-80)!, -80);
+    const moving = prepared(request, volatilityState({ minutes: 3000, swing: SWING }));
+    assert.deepEqual(codes(prepared(request, stopped)), ["feed/frozen"]);
+    assertNear(prepared(request, stopped).model.stepSigmas[0]!, moving.model.stepSigmas[0]!);
   });
 
   it("an absurd sigma is cut, after what stood in before", () => {

@@ -53,7 +53,12 @@ function byBruteForce(events: readonly ScheduledEvent[], from: number, to: numbe
   return Math.sqrt(variance / (to - from));
 }
 
-const effect = (events: readonly ScheduledEvent[]) => ({ kernels: KERNELS, assetClass: "crypto" as const, events });
+/** All of it is still to come. */
+const AHEAD = { knownUntil: -Infinity, startTime: -Infinity };
+const effect = (events: readonly ScheduledEvent[]) => ({
+  ...{ kernels: KERNELS, assetClass: "crypto" as const, events },
+  ...AHEAD,
+});
 
 const schedules = fc
   .array(
@@ -108,9 +113,33 @@ describe("factor of scheduled events", () => {
   it("is the class's own", () => {
     const events = [event("fomc", 1000)];
     const factors = (["crypto", "equity", "commodity"] as const).map((assetClass) =>
-      eventFactor({ kernels: kernels(), assetClass, events }, 1000, 1060),
+      eventFactor({ kernels: kernels(), assetClass, events, ...AHEAD }, 1000, 1060),
     );
     assert.deepEqual(factors, [3.25, 3.5, 3.75]);
+  });
+
+  it("fades as the levels take the news in, without a cliff", () => {
+    const news = event("cpi", 100_000);
+    const at = (sinceNews: number): number => {
+      const startTime = news.time + sinceNews;
+      const own = { ...effect([news]), startTime, knownUntil: startTime - 60 };
+      return Math.log(eventFactor(own, news.time + 1200, news.time + 1260));
+    };
+    const whole = at(-600);
+    const shares = [0, 60, 120, 600, 1140].map((sinceNews) => at(sinceNews) / whole);
+    assert.deepEqual(
+      shares.map((share) => Number(share.toFixed(3))),
+      [1, 0.5, 0.187, 0.107, 0.057],
+    );
+  });
+
+  it("keeps the press conference whole until it begins", () => {
+    const news = event("fomc", 100_000);
+    const from = news.time + 1800;
+    const at = (startTime: number): number =>
+      eventFactor({ ...effect([news]), startTime, knownUntil: startTime - 60 }, from, from + 60);
+    assert.equal(at(news.time + 1740), at(news.time - 3600));
+    assert.ok(at(from + 120) < at(from));
   });
 
   it("tells which events a bar belongs to", () => {

@@ -4,7 +4,14 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { z } from "zod";
 import { unixSeconds } from "../../../src/units.ts";
-import { barReturns, multiScaleLevels, zeroShare, type BarReturns } from "../../../src/volatility/features.ts";
+import {
+  barReturns,
+  multiScaleLevels,
+  stillBars,
+  withoutBars,
+  zeroShare,
+  type BarReturns,
+} from "../../../src/volatility/features.ts";
 import type { VolatilityState } from "../../../src/volatility/state.ts";
 import { MINUTE_BINS, WEEK_BINS } from "../../../src/volatility/seasonality.ts";
 import { seasonalFactor } from "../../../src/volatility/weekly-profile.ts";
@@ -57,7 +64,10 @@ describe("vectors made by pandas", () => {
       levels.forEach((level, k) => {
         assert.ok(Math.abs(level / each.levels[k]! - 1) < 1e-12, `${level} for ${each.levels[k]}`);
       });
-      assert.equal(zeroShare(returns, 40), each.newest_zero_share_of_40);
+      assert.equal(
+        zeroShare(returns, () => true, { least: 40, most: 40 }),
+        each.newest_zero_share_of_40,
+      );
     });
   }
 });
@@ -141,9 +151,21 @@ describe("multi-scale levels", () => {
 describe("zero share", () => {
   it("counts exact zeros among the newest bars, and is unknown with fewer", () => {
     const returns = returnsOf([0, 0, 0, 1e-12, -0, 0.1, 0, -0.1]);
-    assert.equal(zeroShare(returns, 3), 1 / 3);
-    assert.equal(zeroShare(returns, 8), 5 / 8);
-    assert.equal(zeroShare(returns, 9), null);
-    assert.equal(zeroShare(barReturns(volatilityState({ minutes: 121 }), 60), 120), 1);
+    const share = (count: number): number | null => zeroShare(returns, () => true, { least: count, most: count });
+    assert.equal(share(3), 1 / 3);
+    assert.equal(share(8), 5 / 8);
+    assert.equal(share(9), null);
+    assert.equal(
+      zeroShare(returns, (time) => time < returns.openTime[4]!, { least: 1, most: 8 }),
+      3 / 4,
+    );
+  });
+
+  it("leaves out bars that stand still for an hour, and no shorter run", () => {
+    const values = [0.1, ...new Array<number>(12).fill(0), 0.1, ...new Array<number>(11).fill(0)];
+    const still = stillBars(returnsOf(values), 300);
+    assert.deepEqual([...still], [0, ...new Array<number>(12).fill(1), 0, ...new Array<number>(11).fill(0)]);
+    assert.equal(withoutBars(returnsOf(values), still).logReturn.length, 13);
+    assert.equal(stillBars(returnsOf([...values, 0]), 300).at(-1), 1);
   });
 });

@@ -235,11 +235,12 @@ describe("the weekly profile", () => {
 
   it("keeps the off-hours multiplier until live data overrule it", () => {
     const sessions = sessionsOf(0.4);
-    const night = (week: Float64Array): number => mean(week.filter((_, bin) => sessions.share[bin] === 0));
+    const night = (week: Float64Array): number => mean(week.filter((_, bin) => sessions.share[bin] === 0 && bin < 5 * 288));
     const empty = weeklyProfile(emptySeasonality(), null, sessions).week;
     // Smoothing over 15 minutes carries a little of the session into the night around it.
     assert.ok(Math.abs(night(empty) - 0.4) < 0.03, `${night(empty)}`);
     assert.ok(Math.abs(empty[2 * 288 + 2 * 12]! - 0.4) < 0.02 && Math.abs(empty[2 * 288 + 12 * 12]! - 1) < 0.02);
+    assert.ok(Math.abs(empty[5 * 288 + 144]! - 0.16) < 0.02, "a weekend is to a night what that is to the session");
     const quiet = (bin: number): number => (sessions.share[bin]! > 0 ? 1 : 0.1);
     const live = [1, 10, 100].map((weeks) => night(weeklyProfile(statsOf(quiet, weeks), null, sessions).week));
     assert.ok(live[0]! < 0.38 && live[1]! < live[0]! && live[2]! < live[1]!, live.join(", "));

@@ -43,7 +43,13 @@ function simulated(kind: EventKind, count: number, stepOf: (event: number) => nu
   for (let i = 0; i < count; i++) {
     const time = i * WEEK;
     const stepSeconds = stepOf(i);
-    const effect = { kernels: truth(), assetClass: "crypto" as const, events: [{ kind, time: unixSeconds(time) }] };
+    const effect = {
+      kernels: truth(),
+      assetClass: "crypto" as const,
+      events: [{ kind, time: unixSeconds(time) }],
+      knownUntil: -Infinity,
+      startTime: -Infinity,
+    };
     for (let since = -1800; since < 7200; since += stepSeconds) {
       const sigma = 0.001 * Math.sqrt(stepSeconds) * eventFactor(effect, time + since, time + since + stepSeconds);
       const expectedAbsReturn = 0.001 * Math.sqrt((2 * stepSeconds) / Math.PI);

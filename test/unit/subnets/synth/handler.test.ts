@@ -234,7 +234,7 @@ describe("Simulation synapse: anchor price", () => {
       const { evidence } = await answer(setup);
       assert.deepEqual(evidence.anchor, close);
       assert.equal(evidence.anchorFailure?.code, code);
-      assert.deepEqual(setup.warnings, [`BTC/anchor/${code}`]);
+      assert.deepEqual(setup.warnings, [`BTC/anchor/${code}`, "BTC/ewma/calibration/missing"]);
     }
     const hanging = setUp();
     hanging.price = () => new Promise<Quote>(() => undefined);
