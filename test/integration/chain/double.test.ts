@@ -18,6 +18,9 @@ import { NETUID, refusalOf, serveAndWatch, staged, submit } from "../../support/
 /** subtensor.md: serveAxon(50, 9012000, 203.0.113.7, 8091, 4, 4, 0, 0) */
 const GOLDEN_CALL = "0x0704320020838900077100cb0000000000000000000000009b1f04040000";
 
+/** The API forgets a block's status when the next one comes while it still reads the block's events. */
+const isLasting = (status: string): boolean => status !== "InBlock";
+
 describe("the double under an unmodified @polkadot/api", { skip: subtensorDoubleSkip, timeout: 120_000 }, () => {
   it("says what it was told, in the metadata's own types", () =>
     staged(async ({ api, chain, alice, bob }) => {
@@ -46,7 +49,7 @@ describe("the double under an unmodified @polkadot/api", { skip: subtensorDouble
       assert.equal(serveAxonCall(api, { netuid: 50 }).method.toHex(), GOLDEN_CALL);
       for (const pair of [bob, eve]) {
         const sent = await serveAndWatch(api, pair);
-        assert.deepEqual(sent.statuses, ["Ready", "InBlock", "Finalized"]);
+        assert.deepEqual(sent.statuses.filter(isLasting), ["Ready", "Finalized"]);
         assert.deepEqual(sent.events, ["subtensorModule.AxonServed", "system.ExtrinsicSuccess"]);
         const stored = await api.query["subtensorModule"]!["axons"]!(NETUID, pair.address);
         assert.deepEqual(stored.toJSON(), {
@@ -145,8 +148,10 @@ describe("the rehearsal chain", { skip: subtensorDoubleSkip, timeout: 120_000 },
   const start = (...args: readonly string[]): ChildProcessByStdio<null, Readable, Readable> =>
     spawn(process.execPath, [entry, "--port", "0", ...args], { stdio: ["ignore", "pipe", "pipe"] });
 
-  it("registers the hotkey beside validators, takes extrinsics into timed blocks, and ends at SIGINT", async () => {
+  it("registers the hotkey beside validators, takes extrinsics into timed blocks, and ends at SIGINT", async (test) => {
     const child = start("--hotkey", hotkey, "--block-seconds", "0.2");
+    // A failure must not leave it behind: the runner would wait for it.
+    test.after(() => child.kill("SIGKILL"));
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const said = async (): Promise<string> => String((await lines.next()).value);
     const url = /^ws:\S+\d/.exec(await said())![0];
@@ -156,7 +161,7 @@ describe("the rehearsal chain", { skip: subtensorDoubleSkip, timeout: 120_000 },
     assert.equal((await query["uids"]!(NETUID, hotkey)).toString(), "4");
     assert.deepEqual((await query["validatorPermit"]!(NETUID)).toJSON(), [true, true, true, true, false]);
     const sent = await serveAndWatch(api, alice);
-    assert.deepEqual([sent.statuses, sent.error], [["Ready", "InBlock", "Finalized"], null]);
+    assert.deepEqual([sent.statuses.filter(isLasting), sent.error], [["Ready", "Finalized"], null]);
     await api.disconnect();
     assert.match(await said(), /^subtensorModule.serveAxon by 5Grwva.*"included"/);
     child.kill("SIGINT");
