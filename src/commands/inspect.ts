@@ -186,7 +186,19 @@ function inspectRecalibration({ config, options: { asset, json }, print }: Conte
     return;
   }
   print(`Recalibration in ${summary.path}, written ${summary.writtenAt}`);
-  const head = ["asset", "horizon", "engine", "over", "factor", "basis", "raw", "effective blocks", "prompts", "age"];
+  const head = [
+    "asset",
+    "horizon",
+    "engine",
+    "over",
+    "factor",
+    "basis",
+    "raw",
+    "effective blocks",
+    "prompts",
+    "age",
+    "calibration",
+  ];
   const texts = rows.map((row) => [
     row.asset,
     row.horizon,
@@ -198,9 +210,14 @@ function inspectRecalibration({ config, options: { asset, json }, print }: Conte
     String(Math.round(row.effectiveBlocks)),
     String(row.prompts),
     describeSeconds(row.ageSeconds),
+    row.calibration ?? NOTHING,
   ]);
-  if (rows.length > 0) print(tableOf(head, texts));
-  else print("  no answers scored yet");
+  if (rows.length === 0) {
+    print("  no answers scored yet");
+    return;
+  }
+  print(tableOf(head, texts));
+  print("  120 s has no factor of its own, for it does not divide 300 s: it follows from 60 s and 300 s");
 }
 
 function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -28,10 +28,12 @@ const options = z.object({
 const SKIPPED: Readonly<Record<Skipped, string>> = {
   over_cap: "left out by --max-per-hour",
   irreproducible: "not reproduced by today's code",
-  no_prices: "without realised prices",
+  no_prices: "without realised prices that moved",
   rejected: "no valid answers",
   unreadable: "unreadable",
-  other_grid: "of another grid than the competitions'",
+  retired_engine: "of an engine's version that this build no longer simulates",
+  other_grid: "of another grid or asset than the competitions'",
+  not_ahead: "not asked for within ten minutes before their start",
 };
 
 const SHOWN_DAMAGES = 3;

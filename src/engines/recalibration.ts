@@ -17,7 +17,8 @@ export interface Recalibration {
 }
 
 export interface RecalibrationSource {
-  lookUp: (asset: AssetSymbol, horizon: HorizonClass) => Recalibration;
+  /** `calibration`: of the model that would answer; what was learnt of another is not for it. */
+  lookUp: (asset: AssetSymbol, horizon: HorizonClass, calibration: string) => Recalibration;
 }
 
 /** The factors that an answer was given with; none where its engine knows none. */

@@ -1,7 +1,7 @@
 import { parseJsonBody } from "../axon/request-body.ts";
 import type { ForecastRequest } from "../engines/engine.ts";
 import type { Recording } from "../store/recording-format.ts";
-import { simulationEvidence } from "../subnets/synth/evidence.ts";
+import { readEvidence } from "../subnets/synth/evidence.ts";
 import { INPUT_FIELD, parseSimulation } from "../subnets/synth/simulation.ts";
 
 /** What a list shows of a recording; null where the request was refused before it came to that. */
@@ -26,8 +26,8 @@ export interface RecordingSummary {
 }
 
 export function summarise({ id, exchange }: Recording): RecordingSummary {
-  const parsed = simulationEvidence.safeParse(exchange.evidence);
-  const evidence = parsed.success ? parsed.data : null;
+  const read = readEvidence(exchange.evidence);
+  const evidence = read.status === "unreadable" ? null : read.evidence;
   const request = evidence?.task.request ?? askedFor(exchange);
   return {
     id,

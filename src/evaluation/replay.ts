@@ -8,7 +8,7 @@ import { describeError, OperationalError } from "../errors.ts";
 import type { Recording } from "../store/recording-format.ts";
 import type { SoftwareIdentity } from "../store/recording-identity.ts";
 import type { LoadedState } from "../store/volatility-store.ts";
-import { simulationEvidence, type SimulationEvidence } from "../subnets/synth/evidence.ts";
+import { readEvidence, type SimulationEvidence } from "../subnets/synth/evidence.ts";
 import { OUTPUT_FIELD } from "../subnets/synth/simulation.ts";
 import { unixMillis } from "../units.ts";
 import { readmit, type Readmission } from "./readmission.ts";
@@ -24,7 +24,7 @@ export interface ReplayReport {
   readonly id: string;
   /**
    * `identical`: the same admission and, where there was an answer, the same bytes. `irreproducible`: load, timing or
-   * the connection decided the outcome, and the recording holds no answer to compare with.
+   * the connection decided the outcome, and the recording holds no answer to compare with; or the engine is gone.
    */
   readonly outcome: "identical" | "different" | "irreproducible";
   /** What was reproduced, or why nothing could be. */
@@ -68,13 +68,19 @@ export async function replayRecording(recording: Recording, options: ReplayOptio
   if (!Object.hasOwn(exchange.fieldDigests, OUTPUT_FIELD)) {
     return { ...report, ...verdict(admission, `status ${exchange.status} (${exchange.message}), no answer fields`) };
   }
-  const evidence = simulationEvidence.safeParse(exchange.evidence);
-  if (!evidence.success) {
-    const replayed = `unreadable: ${evidence.error.issues.map((issue) => issue.path.join(".")).join(", ")}`;
-    const difference = { what: "evidence", recorded: "an answer", replayed };
-    return { ...report, ...verdict([...admission, difference], "") };
+  const read = readEvidence(exchange.evidence);
+  switch (read.status) {
+    case "ok":
+      return replayAnswer(recording, read.evidence, { ...options, readmission, admission });
+    case "retired":
+      // What the request earned can differ even so.
+      if (admission.length > 0) return { ...report, ...verdict(admission, "") };
+      return { ...report, outcome: "irreproducible", summary: read.reason, differences: [] };
+    case "unreadable": {
+      const difference = { what: "evidence", recorded: "an answer", replayed: `unreadable: ${read.problem}` };
+      return { ...report, ...verdict([...admission, difference], "") };
+    }
   }
-  return replayAnswer(recording, evidence.data, { ...options, readmission, admission });
 }
 
 async function replayAnswer(

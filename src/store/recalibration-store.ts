@@ -13,7 +13,7 @@ import { SECONDS_PER_DAY, type UnixMillis } from "../units.ts";
 import { writeFileAtomic } from "./atomic-file.ts";
 
 /** Raised with every change of meaning or shape of the file. */
-export const RECALIBRATION_SCHEMA = 1;
+export const RECALIBRATION_SCHEMA = 2;
 /** A factor outside these says that something else is wrong than the scale. */
 export const MIN_FACTOR = 0.85;
 export const MAX_FACTOR = 1.18;
@@ -54,6 +54,8 @@ const series = z.strictObject({
   engine: z.enum(ENGINE_NAMES),
   /** Another version is another model: its statistics begin afresh. */
   engineVersion: z.int(),
+  /** What the engine was calibrated with (see EwmaInput); null for answers that do not tell, and in schema 1. */
+  calibration: z.string().max(64).nullable().default(null),
   prompts: count,
   /** End of the newest prompt counted. */
   newestEnd: unixTime,
@@ -62,7 +64,7 @@ const series = z.strictObject({
 });
 
 const fileSchema = z.strictObject({
-  schema: z.literal(RECALIBRATION_SCHEMA),
+  schema: z.literal([1, RECALIBRATION_SCHEMA]),
   writtenAt: z.iso.datetime(),
   /** High-water marks: every answer whose horizon ended by then was dealt with and is never counted again. */
   through: z.array(z.strictObject({ asset: z.enum(ASSET_SYMBOLS), horizon: z.enum(["1h", "24h"]), end: unixTime })),
@@ -168,20 +170,22 @@ export class RecalibrationReader {
     this.#clocks = options.clocks;
   }
 
-  factorsOf(asset: AssetSymbol, horizon: HorizonClass): readonly RecalibrationFactor[] {
-    return this.lookUp(asset, horizon).factors;
+  factorsOf(asset: AssetSymbol, horizon: HorizonClass, calibration: string): readonly RecalibrationFactor[] {
+    return this.lookUp(asset, horizon, calibration).factors;
   }
 
-  lookUp(asset: AssetSymbol, horizon: HorizonClass): Recalibration {
+  lookUp(asset: AssetSymbol, horizon: HorizonClass, calibration: string): Recalibration {
     this.#refresh();
     const loaded = this.#loaded;
     if (loaded.status === "missing") return none("no recalibration file: score-recordings has not run yet");
     if (loaded.status === "corrupt") return none(`recalibration file is corrupt: ${loaded.reason}`);
     const { name, version } = this.#engine;
-    const own = loaded.state.series.find(
+    const all = loaded.state.series.filter(
       (one) => one.asset === asset && one.horizon === horizon && one.engine === name,
     );
-    if (own === undefined) return none(`no answers of ${name} for ${asset} ${horizon} scored yet`);
+    if (all.length === 0) return none(`no answers of ${name} for ${asset} ${horizon} scored yet`);
+    const own = all.find((one) => one.calibration === calibration);
+    if (own === undefined) return none(`the scored answers are of another calibration of ${name} than ${calibration}`);
     if (own.engineVersion !== version) {
       return none(`the scored answers are of version ${own.engineVersion} of ${name}, this is version ${version}`);
     }

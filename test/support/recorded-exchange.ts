@@ -10,6 +10,17 @@ export const testIdentity: SoftwareIdentity = {
   modelsSha256: null,
 };
 
+/** As the engine's version 1 prepared and recorded it (commit 4749032, nu 6, sigmaScale .85, 2e-7 a minute). */
+export const EWMA_VERSION_1_INPUT = {
+  engine: "ewma",
+  anchorPrice: 100_000,
+  sigma2PerStep: 1.4449999999999995e-7,
+  nu: 6,
+  pathFeedback: 0.05,
+  offHoursMultiplier: 1,
+  clamped: null,
+} as const;
+
 /** A settled exchange as an axon hands it to the recording log. */
 export function recordedExchange(overrides: Partial<Exchange> = {}): Exchange {
   return {

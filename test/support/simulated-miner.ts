@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { encodeSimulation } from "../../src/engines/encode.ts";
 import type { ForecastRequest } from "../../src/engines/engine.ts";
 import { simulatePaths } from "../../src/engines/forecast.ts";
-import { horizonClass } from "../../src/engines/horizon.ts";
+import { horizonClass, type HorizonClass } from "../../src/engines/horizon.ts";
 import type { PathModel } from "../../src/engines/path-model.ts";
 import { recalibrate, type RecalibrationFactor } from "../../src/engines/recalibration.ts";
 import type { EngineInput } from "../../src/engines/task.ts";
@@ -22,6 +22,7 @@ export const MARKET_START = Date.parse("2026-10-01T00:00:00Z") / 1000;
 /** Standard deviation of one minute's log return. */
 export const MINUTE_SIGMA = 5e-4;
 export const ENGINE = { name: "ewma", version: 7 } as const;
+export const CALIBRATION = "0123456789abcdef";
 const KEPT_MINUTES = 7 * 1440;
 
 /** A market of Gaussian minutes, and a miner that answers prompts about it with its own idea of sigma. */
@@ -29,6 +30,10 @@ export class SimulatedMiner {
   readonly stateDir: string;
   readonly clock = new RecordingClock();
   readonly reader: RecalibrationReader;
+  /** What the next answers say that they were calibrated with. */
+  calibration = CALIBRATION;
+  /** Of the next answers' path models. */
+  zeroShare = 0;
   readonly #closes: Float64Array;
   readonly #sigmaRatio: number;
   readonly #store: VolatilityStore;
@@ -49,6 +54,11 @@ export class SimulatedMiner {
 
   closeAt(time: number): number {
     return this.#closes[(time - MARKET_START) / 60]!;
+  }
+
+  /** From here on, the feed's closes of `[from, to)` are the one before. */
+  freeze({ from, to }: { from: number; to: number }): void {
+    this.#closes.fill(this.closeAt(from - 60), (from - MARKET_START) / 60, (to - MARKET_START) / 60);
   }
 
   /** The updater's state as of `time`: the last seven days of candles. */
@@ -102,7 +112,7 @@ export class SimulatedMiner {
     const stepSeconds = horizonSeconds === SECONDS_PER_DAY ? 300 : 60;
     const grid = { horizonSeconds, stepSeconds, numSimulations, startTime: unixSeconds(start) };
     const request = forecastRequest({ ...grid, seed: `${start} ${horizonSeconds}` });
-    const input = this.#inputOf(request, this.reader.factorsOf("BTC", horizonClass(horizonSeconds)));
+    const input = this.#inputOf(request, this.factorsOf(horizonClass(horizonSeconds)));
     const { digest, pathChecksums } = encodeSimulation(request, await simulatePaths(request, input));
     return {
       task: { request, inputs: [input] },
@@ -119,6 +129,11 @@ export class SimulatedMiner {
     };
   }
 
+  /** What `score` has taught. */
+  factorsOf(horizon: HorizonClass): readonly RecalibrationFactor[] {
+    return this.reader.factorsOf("BTC", horizon, this.calibration);
+  }
+
   #inputOf({ horizonSeconds, stepSeconds, startTime }: ForecastRequest, factors: readonly RecalibrationFactor[]) {
     const sigma = this.#sigmaRatio * MINUTE_SIGMA * Math.sqrt(stepSeconds / 60);
     const model: PathModel = {
@@ -127,11 +142,11 @@ export class SimulatedMiner {
       nu: 1000,
       latent: { tau: 0, halfLifeSeconds: 0 },
       varianceRatios: [],
-      zeroShare: 0,
+      zeroShare: this.zeroShare,
       rankMatched: false,
     };
     const input = { engine: "ewma", model: recalibrate(model, factors, stepSeconds), fallbacks: [] } as const;
-    return { ...input, recalibration: factors } satisfies EngineInput;
+    return { ...input, calibration: this.calibration, recalibration: factors } satisfies EngineInput;
   }
 
   score(changes: Partial<ScoringOptions> = {}): Promise<ScoringResult> {

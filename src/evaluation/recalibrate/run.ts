@@ -15,8 +15,8 @@ import {
 } from "../../store/recalibration-store.ts";
 import { VolatilityStore } from "../../store/volatility-store.ts";
 import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../../units.ts";
-import { readAnswer, scoreAnswer, type NotScored, type ScoredAnswer } from "./answer.ts";
-import { countAnswer } from "./statistics.ts";
+import { readAnswer, scoreAnswer, type NotScorable, type NotScored, type ScoredAnswer } from "./answer.ts";
+import { countAnswer, seriesKey, withoutOutlived } from "./statistics.ts";
 import { ScoreTable } from "./table.ts";
 import { loadCandles, nextWindows, windowKey, type Candles, type Window } from "./windows.ts";
 
@@ -28,13 +28,16 @@ export interface ScoringOptions {
   readonly maxPerHour: number;
   /** No further span of time is begun after this; the next run goes on. */
   readonly budgetMs: number;
-  /** Whether candles are of the time at which recordings were written. A rehearsal's are not. */
+  /**
+   * Whether candles are of the time at which recordings were written. A rehearsal's are not: when its answers were asked
+   * is then not looked at.
+   */
   readonly realTime: boolean;
   readonly clocks: { readonly market: Clock; readonly wall: Clock };
   readonly signal: AbortSignal;
 }
 
-export type Skipped = "over_cap" | "unreadable" | "other_grid" | NotScored;
+export type Skipped = "over_cap" | Exclude<NotScorable, "no_answer"> | NotScored;
 
 export interface ScoringResult {
   readonly table: ScoreTable;
@@ -179,7 +182,7 @@ class ScoringRun {
   }
 
   async #take(recording: Recording, span: Span): Promise<void> {
-    const answer = readAnswer(recording);
+    const answer = readAnswer(recording, this.#options);
     if (answer === "no_answer") return;
     if (typeof answer === "string") {
       // They have no end to take them by, and neighbouring spans meet them too.
@@ -232,7 +235,7 @@ class ScoringRun {
     this.#scored += span.scored.length;
     this.#counted += span.counted;
     for (const [reason, times] of span.skipped) addTo(this.#skipped, reason, times);
-    this.#series = span.series;
+    this.#series = new Map(withoutOutlived(span.series.values()).map((one) => [seriesKey(one), one]));
     for (const [key, { asset, horizon, to }] of span.windows) {
       if (to <= (this.#through.get(key)?.end ?? -Infinity)) continue;
       this.#through.set(key, { asset, horizon, end: to });
@@ -257,10 +260,6 @@ class ScoringRun {
 /** An answer from before an update of the engine says nothing about the one that answers now, unless that was taken back. */
 function isFromBefore(counted: ScoredAnswer["counted"], { engineVersion, newestEnd }: RecalibrationSeries): boolean {
   return counted.engineVersion < engineVersion && counted.endTime <= newestEnd + TAKEN_BACK_SECONDS;
-}
-
-function seriesKey({ asset, horizon, engine }: Pick<RecalibrationSeries, "asset" | "horizon" | "engine">): string {
-  return `${asset} ${horizon} ${engine}`;
 }
 
 function addTo(counts: Map<Skipped, number>, reason: Skipped, times = 1): void {

@@ -13,6 +13,8 @@ export interface CountedAnswer {
   readonly horizon: HorizonClass;
   readonly engine: EngineName;
   readonly engineVersion: number;
+  /** See EwmaInput; null where the answer does not tell. */
+  readonly calibration: string | null;
   readonly endTime: number;
   /** What it was given with, so that the statistics are of the uncorrected model. */
   readonly applied: readonly RecalibrationFactor[];
@@ -22,7 +24,8 @@ export interface CountedAnswer {
 /**
  * Lengths that get a factor: the competitions' "change" intervals and their horizons, as far as each divides the next. A
  * path model can only correct nested lengths, and a factor that is recorded but not applied would feed on itself: so two
- * minutes (28 % of the score is at one minute, 12 % at five) follow from their neighbours.
+ * minutes get none (120 s does not divide 300 s) and follow from their neighbours, though 19 % of the score is at two
+ * minutes: 28 % is at one and 12 % at five.
  */
 export const FACTOR_LENGTHS: Readonly<Record<HorizonClass, readonly number[]>> = {
   "1h": [60, 300, 900, 1800, 3600],
@@ -33,9 +36,31 @@ const MAX_AGE_DAYS = 45;
 /** An answer's blocks begin on two days at most, and answers come almost in order of time. */
 const DAYS_WITH_SEEN = 3;
 
+/** What one series is about: answers of another calibration are another model's. */
+export function seriesKey(of: Pick<RecalibrationSeries, "asset" | "horizon" | "engine" | "calibration">): string {
+  return `${of.asset} ${of.horizon} ${of.engine} ${of.calibration ?? ""}`;
+}
+
+/** A calibration that answers no more is taken back within days or not at all. */
+const OUTLIVED_SECONDS = 10 * SECONDS_PER_DAY;
+/** Of each asset, horizon and engine, however often the calibration changes. */
+const MAX_CALIBRATIONS = 4;
+
+/** Without the series of calibrations that another has outlived by ten days, and those beyond the newest four. */
+export function withoutOutlived(all: Iterable<RecalibrationSeries>): RecalibrationSeries[] {
+  const rivals = Map.groupBy(all, (one) => seriesKey({ ...one, calibration: null }));
+  return [...rivals.values()].flatMap((series) => {
+    const newestEnd = Math.max(...series.map((one) => one.newestEnd));
+    return series
+      .filter((one) => one.newestEnd >= newestEnd - OUTLIVED_SECONDS)
+      .sort((a, b) => b.newestEnd - a.newestEnd)
+      .slice(0, MAX_CALIBRATIONS);
+  });
+}
+
 /** The series with one more answer, and its factors anew. A series of another version of the engine gives way. */
 export function countAnswer(before: RecalibrationSeries | undefined, answer: CountedAnswer): RecalibrationSeries {
-  const { asset, horizon, engine, engineVersion, endTime } = answer;
+  const { asset, horizon, engine, engineVersion, calibration, endTime } = answer;
   const known = before?.engineVersion === engineVersion ? before : undefined;
   const lengths = new Map((known?.lengths ?? []).map((one) => [one.seconds, one.days]));
   for (const [seconds, blocks] of Map.groupBy(answer.blocks, (block) => block.seconds)) {
@@ -49,6 +74,7 @@ export function countAnswer(before: RecalibrationSeries | undefined, answer: Cou
     horizon,
     engine,
     engineVersion,
+    calibration,
     prompts: (known?.prompts ?? 0) + 1,
     newestEnd: Math.max(known?.newestEnd ?? 0, endTime),
     lengths: estimateFactors(ascending),

@@ -9,7 +9,7 @@ import {
 /** What a list shows of one length's factor. */
 export interface FactorSummary
   extends
-    Pick<RecalibrationSeries, "asset" | "horizon" | "engine" | "engineVersion" | "prompts">,
+    Pick<RecalibrationSeries, "asset" | "horizon" | "engine" | "engineVersion" | "calibration" | "prompts">,
     Pick<LengthStatistics, "seconds" | "factor" | "basis" | "raw" | "effectiveBlocks"> {
   /** Since the end of the newest prompt counted. */
   readonly ageSeconds: number;
@@ -31,23 +31,11 @@ export function summariseRecalibration(stateDir: string, clock: Clock): Recalibr
   if (loaded.status === "missing") return { status: "missing", path, reason: "score-recordings has not run yet" };
   if (loaded.status === "corrupt") return { status: "corrupt", path, reason: loaded.reason };
   const nowSeconds = clock.nowMs() / 1000;
-  const rows = loaded.state.series.flatMap(({ asset, horizon, engine, engineVersion, prompts, newestEnd, lengths }) =>
-    lengths.map(({ seconds, factor, basis, raw, effectiveBlocks }) => {
-      const ageSeconds = Math.round(nowSeconds - newestEnd);
-      return {
-        asset,
-        horizon,
-        engine,
-        engineVersion,
-        prompts,
-        seconds,
-        factor,
-        basis,
-        raw,
-        effectiveBlocks,
-        ageSeconds,
-      };
-    }),
-  );
+  const rows = loaded.state.series.flatMap(({ lengths, newestEnd, ...series }) => {
+    const ageSeconds = Math.round(nowSeconds - newestEnd);
+    return lengths.map(({ seconds, factor, basis, raw, effectiveBlocks }) => {
+      return { ...series, seconds, factor, basis, raw, effectiveBlocks, ageSeconds };
+    });
+  });
   return { status: "ok", path, writtenAt: loaded.state.writtenAt, rows };
 }

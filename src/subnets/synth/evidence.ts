@@ -36,6 +36,7 @@ const input = z.discriminatedUnion("engine", [
   z.object({
     engine: z.literal("ewma"),
     model: pathModel,
+    calibration: z.string().optional(),
     fallbacks: z.array(failure).readonly(),
     recalibration: z
       .array(z.object({ seconds: z.number().positive(), factor: z.number().positive() }))
@@ -51,6 +52,22 @@ const input = z.discriminatedUnion("engine", [
 ]);
 
 const task = z.object({ request, inputs: z.array(input).min(1) }) satisfies z.ZodType<ForecastTask>;
+
+/** An input of the EWMA engine's version 1, marked as such: no build simulates it any more. */
+const retiredInput = z
+  .object({
+    engine: z.literal("ewma"),
+    anchorPrice: price,
+    sigma2PerStep: z.number().positive(),
+    nu: z.number().gt(2),
+    pathFeedback: z.number().min(0).max(0.5),
+    offHoursMultiplier: z.number().positive(),
+    clamped: z.enum(["low", "high"]).nullable(),
+  })
+  .transform((fields) => ({ ...fields, retiredVersion: 1 as const }));
+
+/** Inputs as recordings of any version have them. */
+const recordedTask = z.object({ request, inputs: z.array(z.union([input, retiredInput])).min(1) });
 
 const handOver = z.object({
   engine: z.enum(ENGINE_NAMES),
@@ -86,3 +103,39 @@ export const simulationEvidence = z.object({
 });
 
 export type SimulationEvidence = z.infer<typeof simulationEvidence>;
+
+const recordedEvidence = simulationEvidence.extend({ task: recordedTask });
+
+export type RecordedEvidence = z.infer<typeof recordedEvidence>;
+
+export type ReadEvidence =
+  | { readonly status: "ok"; readonly evidence: SimulationEvidence }
+  /** Whole, but of an engine that is gone: it can be shown, not simulated again. */
+  | { readonly status: "retired"; readonly evidence: RecordedEvidence; readonly reason: string }
+  | { readonly status: "unreadable"; readonly problem: string };
+
+type RecordedInput = RecordedEvidence["task"]["inputs"][number];
+
+function isRetired(each: RecordedInput): each is z.infer<typeof retiredInput> {
+  return "retiredVersion" in each;
+}
+
+/** The evidence of a recording of any version. Never throws. */
+export function readEvidence(recorded: unknown): ReadEvidence {
+  const current = simulationEvidence.safeParse(recorded);
+  if (current.success) return { status: "ok", evidence: current.data };
+  const parsed = recordedEvidence.safeParse(recorded);
+  if (!parsed.success) {
+    return { status: "unreadable", problem: current.error.issues.map((issue) => issue.path.join(".")).join(", ") };
+  }
+  const evidence = parsed.data;
+  const { engine, task } = evidence;
+  const retired = task.inputs.find(isRetired);
+  if (retired?.engine === engine) {
+    const version = `version ${retired.retiredVersion} of the engine ${engine}`;
+    return { status: "retired", evidence, reason: `recorded by ${version}, which this build no longer simulates` };
+  }
+  // An engine that is gone and failed on the day has no part in the answer.
+  const inputs = task.inputs.flatMap((each) => (isRetired(each) ? [] : [each]));
+  return { status: "ok", evidence: { ...evidence, task: { ...task, inputs } } };
+}

@@ -32,7 +32,7 @@ describe("a live miner that scores itself", () => {
       ["1h", [60, 300, 1800]],
       ["24h", [300, 1800, 10_800]],
     ] as const) {
-      const factors = miner.reader.factorsOf("BTC", horizon);
+      const factors = miner.factorsOf(horizon);
       for (const seconds of lengths) {
         const found = factorAt(factors, seconds);
         assert.ok(Math.abs(found / right - 1) < 0.04, `${horizon} ${seconds} s: ${found}`);
@@ -43,7 +43,7 @@ describe("a live miner that scores itself", () => {
   it("stays within 2 % of 1 when it is calibrated", async (t) => {
     const miner = await live(t, 1);
     for (const horizon of ["1h", "24h"] as const) {
-      const factors = miner.reader.factorsOf("BTC", horizon);
+      const factors = miner.factorsOf(horizon);
       assert.ok(factors.length >= 4, horizon);
       for (const { seconds, factor } of factors) {
         assert.ok(Math.abs(factor - 1) < 0.02, `${horizon} ${seconds} s: ${factor}`);

@@ -19,10 +19,15 @@ import { ASSETS } from "../../../src/market/assets.ts";
 import { createRecordingLog } from "../../../src/store/recording-log.ts";
 import { loadRecalibration, recalibrationPath, RecalibrationReader } from "../../../src/store/recalibration-store.ts";
 import type { SimulationEvidence } from "../../../src/subnets/synth/evidence.ts";
-import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../../../src/units.ts";
+import { SECONDS_PER_DAY, SECONDS_PER_HOUR, unixMillis } from "../../../src/units.ts";
 import { acquireLock } from "../../../src/updater/process-lock.ts";
-import { RecordingClock, recordedExchange, testIdentity } from "../../support/recorded-exchange.ts";
-import { ENGINE, MARKET_START, SimulatedMiner, startsOfDay } from "../../support/simulated-miner.ts";
+import {
+  EWMA_VERSION_1_INPUT,
+  RecordingClock,
+  recordedExchange,
+  testIdentity,
+} from "../../support/recorded-exchange.ts";
+import { CALIBRATION, ENGINE, MARKET_START, SimulatedMiner, startsOfDay } from "../../support/simulated-miner.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 
 /** One day of answers of both horizons, ready to be scored at the end of the second day. */
@@ -59,7 +64,7 @@ async function append(miner: SimulatedMiner, at: number, exchange: Parameters<ty
   const clock = new RecordingClock(new Date(at * 1000 + (appended += 1)).toISOString());
   const limits = { maxBytes: 1e9, maxAgeDays: 365 };
   const log = createRecordingLog({ dir, limits, clock, logger: silentLogger, identity: testIdentity });
-  log.append(recordedExchange(exchange));
+  log.append(recordedExchange({ receivedAtMs: unixMillis(at * 1000), ...exchange }));
   await log.close();
 }
 
@@ -160,6 +165,76 @@ describe("score-recordings", () => {
     assert.deepEqual([...(await frozen.score()).skipped], [["no_prices", 1]]);
   });
 
+  it("takes an answer asked in the ten minutes before its start, by the competitions' grids and assets only", async (t) => {
+    const miner = new SimulatedMiner(await tempFolder(t), { sigmaRatio: 1, days: 2, seed: "asked" });
+    const start = MARKET_START + 2 * SECONDS_PER_HOUR;
+    const good = await miner.evidenceOf(start, SECONDS_PER_HOUR, 120);
+    const read = (askedAt: number, request: object = {}, realTime = true): unknown => {
+      const evidence = { ...good, task: { ...good.task, request: { ...good.task.request, ...request } } };
+      const asked = { receivedAtMs: unixMillis(askedAt * 1000), evidence };
+      const exchange = recordedExchange({ ...asked, fieldDigests: { simulation_output: good.digest } });
+      const answer = readAnswer({ schema: 1, id: "x", exchange, identity: testIdentity }, { realTime });
+      return typeof answer === "string" ? answer : "taken";
+    };
+    for (const [askedAt, expected] of [
+      [start - 601, "not_ahead"],
+      [start - 600, "taken"],
+      [start, "taken"],
+      [start + 1, "not_ahead"],
+      [start + 86_400, "not_ahead"],
+    ] as const) {
+      assert.equal(read(askedAt), expected, String(askedAt - start));
+      // A rehearsal's recordings are stamped by another clock than its market's.
+      assert.equal(read(askedAt, {}, false), "taken");
+    }
+    const day = { horizonSeconds: SECONDS_PER_DAY, stepSeconds: 300 };
+    for (const [request, expected] of [
+      [{ asset: "XAU" }, "taken"],
+      [{ asset: "NVDAX" }, "other_grid"],
+      [{ asset: "NVDAX", ...day }, "taken"],
+      [{ asset: "SPYX", ...day }, "taken"],
+      [{ asset: "BTC", ...day }, "taken"],
+      [{ ...day, stepSeconds: 60 }, "other_grid"],
+      [{ stepSeconds: 300 }, "other_grid"],
+      [{ stepSeconds: 120 }, "other_grid"],
+      [{ numSimulations: 99 }, "other_grid"],
+    ] as const) {
+      assert.equal(read(start - 60, request), expected, JSON.stringify(request));
+    }
+  });
+
+  it("does not learn from what was asked when the prices were known, and tells", async (t) => {
+    const miner = await minerWithADay(t);
+    const start = MARKET_START + 10 * SECONDS_PER_HOUR + 1200;
+    const late = await miner.evidenceOf(start, SECONDS_PER_HOUR, 120);
+    await append(miner, start + 600, { evidence: late, fieldDigests: { simulation_output: late.digest } });
+    const out = await run(scoreRecordingsCommand, miner.stateDir);
+    assert.match(out, /27 answers scored, 27 of .*; 1 not asked for within ten minutes before their start/);
+    assert.equal((await miner.score({ since: MARKET_START, realTime: false })).scored, 28);
+  });
+
+  it("skips answers of an engine's version that is gone", async (t) => {
+    const miner = await minerWithADay(t);
+    const start = MARKET_START + 10 * SECONDS_PER_HOUR + 1200;
+    const own = await miner.evidenceOf(start, SECONDS_PER_HOUR, 120);
+    const evidence = { ...own, engineVersion: 1, task: { ...own.task, inputs: [EWMA_VERSION_1_INPUT] } };
+    await append(miner, start, { evidence, fieldDigests: { simulation_output: own.digest } });
+    const { scored, skipped } = await miner.score();
+    assert.deepEqual([scored, [...skipped]], [27, [["retired_engine", 1]]]);
+  });
+
+  it("reads a file of schema 1: its factors are of no calibration that answers", async (t) => {
+    const miner = await minerWithADay(t);
+    await miner.score();
+    const { series, ...state } = JSON.parse(await readFile(recalibrationPath(miner.stateDir), "utf8")) as {
+      series: Record<string, unknown>[];
+    };
+    const older = { ...state, schema: 1, series: series.map((one) => ({ ...one, calibration: undefined })) };
+    await writeFile(recalibrationPath(miner.stateDir), JSON.stringify(older));
+    assert.match(miner.reader.lookUp("BTC", "1h", CALIBRATION).reason!, /of another calibration/);
+    assert.deepEqual((await miner.score()).notes, []);
+  });
+
   it("reads any evidence without throwing", () => {
     const exchange = recordedExchange();
     fc.assert(
@@ -172,7 +247,7 @@ describe("score-recordings", () => {
             exchange: { ...exchange, evidence },
             identity: testIdentity,
           } as const;
-          return typeof readAnswer(recording) === "string";
+          return typeof readAnswer(recording, { realTime: true }) === "string";
         },
       ),
     );
@@ -224,35 +299,36 @@ describe("the factors' reader and inspect", () => {
     const { stateDir, clock } = miner;
     const readerOf = (version: number, market = clock): RecalibrationReader =>
       new RecalibrationReader(stateDir, { engine: { ...ENGINE, version }, clocks: { market, wall: clock } });
-    assert.match(readerOf(7).lookUp("BTC", "1h").reason!, /has not run yet/);
+    assert.match(readerOf(7).lookUp("BTC", "1h", CALIBRATION).reason!, /has not run yet/);
     assert.match(await run(inspectCommand, stateDir, "recalibration"), /is missing/);
     await miner.updateTo(MARKET_START + 2 * SECONDS_PER_HOUR);
     await miner.score();
-    assert.match(readerOf(7).lookUp("BTC", "1h").reason!, /too few blocks scored yet: \d+ effective/);
+    assert.match(readerOf(7).lookUp("BTC", "1h", CALIBRATION).reason!, /too few blocks scored yet: \d+ effective/);
     assert.match(await run(inspectCommand, stateDir, "recalibration"), /BTC +│ 1h +│ ewma 7 +│ 60 s +│ - +│ too_few/);
     await miner.updateTo(MARKET_START + 2 * SECONDS_PER_DAY);
     await miner.score();
-    assert.match(readerOf(7).lookUp("ETH", "1h").reason!, /no answers of ewma for ETH 1h/);
-    assert.match(readerOf(8).lookUp("BTC", "1h").reason!, /version 7 of ewma, this is version 8/);
+    assert.match(readerOf(7).lookUp("ETH", "1h", CALIBRATION).reason!, /no answers of ewma for ETH 1h/);
+    assert.match(readerOf(8).lookUp("BTC", "1h", CALIBRATION).reason!, /version 7 of ewma, this is version 8/);
     const later = new RecordingClock("2026-10-20T00:00:00Z");
-    assert.match(readerOf(7, later).lookUp("BTC", "1h").reason!, /1[78] days ago/);
+    assert.match(readerOf(7, later).lookUp("BTC", "1h", CALIBRATION).reason!, /1[78] days ago/);
     const text = await run(inspectCommand, stateDir, "recalibration");
-    assert.match(text, /BTC +│ 24h +│ ewma 7 +│ 300 s +│ 1\.\d{4} +│ own/);
+    assert.match(text, /BTC +│ 24h +│ ewma 7 +│ 300 s +│ 1\.\d{4} +│ own .*│ 0123456789abcdef/);
+    assert.match(text, /120 s has no factor of its own/);
     const rows = (await run(inspectCommand, stateDir, "recalibration", "--json")).split("\n");
     assert.equal(rows.length, 9);
 
     const reader = readerOf(7);
     assert.deepEqual(
-      reader.factorsOf("BTC", "24h").map(({ seconds }) => seconds),
+      reader.factorsOf("BTC", "24h", CALIBRATION).map(({ seconds }) => seconds),
       [300, 1800, 10_800, 86_400],
     );
     await writeFile(recalibrationPath(stateDir), "garbage");
     clock.ms += 10_000;
-    assert.match(reader.lookUp("BTC", "1h").reason!, /corrupt/);
+    assert.match(reader.lookUp("BTC", "1h", CALIBRATION).reason!, /corrupt/);
     assert.match(await run(inspectCommand, stateDir, "recalibration"), /is corrupt/);
     await rm(recalibrationPath(stateDir));
     clock.ms += 10_000;
-    assert.match(reader.lookUp("BTC", "1h").reason!, /has not run yet/);
+    assert.match(reader.lookUp("BTC", "1h", CALIBRATION).reason!, /has not run yet/);
   });
 });
 

@@ -15,6 +15,7 @@ import { readRecordings } from "../../../src/store/recording-reader.ts";
 import { VolatilityStore } from "../../../src/store/volatility-store.ts";
 import type { SimulationEvidence } from "../../../src/subnets/synth/evidence.ts";
 import { writeCalibration } from "../../support/ewma-calibration.ts";
+import { EWMA_VERSION_1_INPUT } from "../../support/recorded-exchange.ts";
 import {
   axonKey,
   configFor,
@@ -85,7 +86,7 @@ describe("an axon without a calibration that can be read", () => {
       input.fallbacks.map(({ code }) => code),
       ["calibration/missing", "recalibration/none"],
     );
-    assert.deepEqual(input.model.varianceRatios, []);
+    assert.deepEqual([input.calibration, input.model.varianceRatios], ["plain", []]);
   });
 
   it("is replayed to the same bytes, by a replay that names the file too", async () => {
@@ -105,44 +106,37 @@ describe("an axon without a calibration that can be read", () => {
     assert.equal(report.outcome, "identical");
     assert.deepEqual(
       report.notes.map((note) => note.split(":")[0]),
-      ["inputs.ewma.model", "inputs.ewma.fallbacks"],
+      ["inputs.ewma.model", "inputs.ewma.calibration", "inputs.ewma.fallbacks"],
     );
   });
 });
 
 describe("a recording of version 1 of the EWMA engine", () => {
-  /** As the version before this one wrote it. */
-  const old = (): Recording => {
+  const old = (input: object = EWMA_VERSION_1_INPUT): Recording => {
     const evidence = evidenceOf(recording);
-    const input = {
-      engine: "ewma",
-      anchorPrice: 100_000,
-      sigma2PerStep: 1e-6,
-      nu: 6,
-      pathFeedback: 0.02,
-      offHoursMultiplier: 1,
-      clamped: null,
-    };
     const task = { ...evidence.task, inputs: [input, ...evidence.task.inputs.slice(1)] };
     return { ...recording, exchange: { ...recording.exchange, evidence: { ...evidence, task, engineVersion: 1 } } };
   };
 
-  it("is refused by its evidence, by name, and answers nothing", async () => {
+  it("cannot be reproduced, which is said by name, and is no damage", async () => {
     const report = await replay(old());
-    assert.equal(report.outcome, "different");
-    assert.deepEqual(
-      report.differences.map(({ what }) => what),
-      ["evidence"],
-    );
-    assert.match(report.differences[0]!.replayed, /unreadable: task\.inputs\.0\.model/);
-    assert.equal(report.output, null);
+    assert.deepEqual([report.outcome, report.differences, report.output], ["irreproducible", [], null]);
+    assert.equal(report.summary, "recorded by version 1 of the engine ewma, which this build no longer simulates");
   });
 
-  it("is listed without what only its evidence knows", () => {
+  it("is different where the request earns something else today, and unreadable where its input is none", async () => {
+    const moved = old();
+    const report = await replay({ ...moved, exchange: { ...moved.exchange, path: "/Other" } });
+    assert.equal(report.outcome, "different");
+    const damaged = await replay(old({ ...EWMA_VERSION_1_INPUT, nu: "six" }));
+    assert.match(damaged.differences[0]!.replayed, /unreadable: task\.inputs\.0\.model/);
+  });
+
+  it("is listed as any other", () => {
     const { asset, engine, status, anchorSource } = summarise(old());
     assert.deepEqual(
       { asset, engine, status, anchorSource },
-      { asset: "BTC", engine: null, status: 200, anchorSource: null },
+      { asset: "BTC", engine: "ewma", status: 200, anchorSource: "last_close" },
     );
   });
 });

@@ -31,6 +31,7 @@ import {
   validatorKey,
   type RecordedAxon,
 } from "../../support/recorded-axon.ts";
+import { EWMA_VERSION_1_INPUT } from "../../support/recorded-exchange.ts";
 import { writeCalibration } from "../../support/ewma-calibration.ts";
 
 let stateDir: string;
@@ -197,6 +198,14 @@ describe("replay of a recording", () => {
     const changed = { ...evidence, task: { ...evidence.task, inputs } };
     const report = await replay({ ...last, exchange: { ...last.exchange, evidence: changed } });
     assert.deepEqual(named(report), ["inputs.ewma.anchorPrice"]);
+  });
+
+  it("replays the last resort's answer also where an engine that is gone had failed before it", async () => {
+    const last = recordings[2]!;
+    const evidence = last.exchange.evidence as SimulationEvidence;
+    const inputs = [EWMA_VERSION_1_INPUT, ...evidence.task.inputs];
+    const changed = { ...evidence, task: { ...evidence.task, inputs } };
+    assert.equal((await replay({ ...last, exchange: { ...last.exchange, evidence: changed } })).outcome, "identical");
   });
 
   it("reports unreadable evidence instead of failing", async () => {

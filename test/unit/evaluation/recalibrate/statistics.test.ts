@@ -8,7 +8,8 @@ import {
   meanAbsoluteScore,
   normalQuantile,
 } from "../../../../src/evaluation/recalibrate/normal-score.ts";
-import { countAnswer, type CountedAnswer } from "../../../../src/evaluation/recalibrate/statistics.ts";
+import { countAnswer, withoutOutlived, type CountedAnswer } from "../../../../src/evaluation/recalibrate/statistics.ts";
+import { withoutFrozen } from "../../../../src/evaluation/recalibrate/realised.ts";
 import { Random } from "../../../../src/math/random.ts";
 import { scoringRulesFor } from "../../../../src/scoring/intervals.ts";
 import { pitByInterval } from "../../../../src/scoring/prompt-score.ts";
@@ -91,7 +92,7 @@ describe("estimated factors", () => {
   it("are bounded, absent below 100 effective blocks, and those of the next shorter length where blocks are few", () => {
     const random = Random.fromSeed("bounds");
     const wild = daysOf(random, { days: 10, n: 288, ratio: 3, dayError: 0 });
-    const few = daysOf(random, { days: 10, n: 1, ratio: 0.2, dayError: 0 });
+    const few = daysOf(random, { days: 4, n: 1, ratio: 0.2, dayError: 0 });
     const [first, second] = estimateFactors([
       { seconds: 300, days: wild },
       { seconds: 86_400, days: few },
@@ -102,6 +103,31 @@ describe("estimated factors", () => {
     assert.deepEqual([alone!.factor, alone!.basis], [null, "too_few"]);
     const [none] = estimateFactors([{ seconds: 300, days: [{ day: 1, sum: 0, blocks: 5, distinct: 5, seen: null }] }]);
     assert.deepEqual([none!.raw, none!.factor], [null, null]);
+  });
+
+  it("has one of its own for a whole day from the fifth day on, which costs a calibrated model nothing to speak of", () => {
+    const random = Random.fromSeed("whole days");
+    const minutes = (days: number) =>
+      Array.from({ length: days }, (_, day) => {
+        return { day, sum: 288 * MEAN_ABSOLUTE_NORMAL, blocks: 288, distinct: 288, seen: null };
+      });
+    const wholeDay = (days: number, ratio: number) => {
+      const own = daysOf(random, { days, n: 1, ratio, dayError: 0.1 });
+      return estimateFactors([
+        { seconds: 300, days: minutes(days) },
+        { seconds: 86_400, days: own },
+      ])[1]!;
+    };
+    assert.deepEqual([wholeDay(4, 1).basis, wholeDay(7, 1).basis], ["shorter", "own"]);
+    let [cost, right] = [0, 0];
+    for (let run = 0; run < 300; run++) {
+      cost += (0.25 * (wholeDay(40, 1).factor! - 1) ** 2) / 300;
+      right += wholeDay(40, 1.5).factor! / 300;
+    }
+    assert.ok(cost < 1e-4, String(cost));
+    // 6 % of ln 1.5 is .025.
+    assert.ok(right > 1.01 && right < 1.05, String(right));
+    assert.equal(wholeDay(40, 1e9).factor, 1.18);
   });
 
   it("shrink a longer length towards the shorter one's factor, not to 1", () => {
@@ -123,7 +149,7 @@ function block(startTime: number, absoluteScore = 1): BlockScore {
 }
 
 function answer(changes: Partial<CountedAnswer> = {}): CountedAnswer {
-  const model = { engine: "ewma", engineVersion: 1, applied: [] } as const;
+  const model = { engine: "ewma", engineVersion: 1, calibration: "a", applied: [] } as const;
   return { asset: "BTC", horizon: "24h", ...model, endTime: 100 * DAY, blocks: [], ...changes };
 }
 
@@ -184,5 +210,40 @@ describe("block scores", () => {
       assert.equal(own.at(-1)!.startTime, 7200 + 3600 - seconds);
     }
     assert.equal(scores.filter(({ seconds }) => seconds === 3600).length, 1);
+  });
+});
+
+describe("frozen closes", () => {
+  const closesOf = (close: number[]) => ({
+    openTime: Float64Array.from(close, (_, i) => i * 60),
+    close: Float64Array.from(close),
+  });
+
+  it("are those repeated 30 times or more; the first of them was a price", () => {
+    const still = (times: number): number[] => [99, 100, ...new Array<number>(times).fill(100), 101];
+    const calm = closesOf(still(29));
+    assert.deepEqual(withoutFrozen(calm).close, calm.close);
+    const frozen = withoutFrozen(closesOf(still(30))).close;
+    assert.deepEqual(
+      [...frozen.keys()].filter((i) => Number.isNaN(frozen[i])),
+      Array.from({ length: 30 }, (_, i) => i + 2),
+    );
+    assert.deepEqual([frozen[1], frozen[32]], [100, 101]);
+    const atTheEnd = withoutFrozen(closesOf(new Array<number>(40).fill(100))).close;
+    assert.equal(atTheEnd.filter(Number.isNaN).length, 39);
+    assert.equal(withoutFrozen(closesOf([])).close.length, 0);
+  });
+});
+
+describe("series of several calibrations", () => {
+  it("are kept ten days beside a newer one, four at most of each asset, horizon and engine", () => {
+    const of = (calibration: string, day: number, asset: CountedAnswer["asset"] = "BTC") =>
+      countAnswer(undefined, answer({ asset, calibration, endTime: day * DAY }));
+    const kept = (...all: ReturnType<typeof of>[]): string[] =>
+      withoutOutlived(all).map(({ asset, calibration }) => `${asset} ${calibration}`);
+    assert.deepEqual(kept(of("a", 10), of("b", 20), of("c", 20.01, "ETH")), ["BTC b", "BTC a", "ETH c"]);
+    assert.deepEqual(kept(of("a", 9), of("b", 20), of("c", 1, "ETH")), ["BTC b", "ETH c"]);
+    const many = Array.from({ length: 9 }, (_, i) => of(String(i), 20 + i / 10));
+    assert.deepEqual(kept(...many), ["BTC 8", "BTC 7", "BTC 6", "BTC 5"]);
   });
 });
