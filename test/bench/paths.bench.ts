@@ -1,39 +1,52 @@
 /**
- * Milliseconds of one prompt by the shared path simulator: 24h (1000 × 288 steps) and 1h (1000 × 60), plain and
- * rank-matched, with variance ratios and latent volatility, and the encoding. Run: node test/bench/paths.bench.ts
+ * Milliseconds of one core for one prompt by the shared path simulator: 24h (1000 × 288 steps) and 1h (1000 × 60), plain and
+ * rank-matched, with variance ratios and latent volatility, and the encoding. CPU time, so that a busy machine says nearly
+ * the same. The peer is the subnet's reference miner, a Gaussian walk, in the same run. Run: npm run bench:paths
  */
+import { simulateBaseline } from "../../src/engines/baseline.ts";
 import { encodeSimulation } from "../../src/engines/encode.ts";
 import { releasePaths } from "../../src/engines/path-buffer.ts";
 import { simulatePathModel } from "../../src/engines/paths/simulate.ts";
 import { forecastRequest } from "../support/forecast-inputs.ts";
 import { pathModel } from "../support/path-models.ts";
 
+const PEER = "reference miner (peer)";
 const RUNS = 30;
 const WARM_UP_RUNS = 8;
 
-function medianMs(measure: (run: number) => void): string {
+function medianMs(measure: (run: number) => void): number {
   const timings: number[] = [];
   for (let run = -WARM_UP_RUNS; run < RUNS; run++) {
-    const startMs = performance.now();
+    const start = process.cpuUsage();
     measure(run);
-    if (run >= 0) timings.push(performance.now() - startMs);
+    const { user, system } = process.cpuUsage(start);
+    if (run >= 0) timings.push((user + system) / 1000);
   }
-  return `${timings.sort((a, b) => a - b)[RUNS / 2]!.toFixed(1)} ms`;
+  return timings.sort((a, b) => a - b)[RUNS / 2]!;
 }
 
 const DAY = { horizonSeconds: 86_400, stepSeconds: 300 };
 const HOUR = { horizonSeconds: 3600, stepSeconds: 60 };
 
+let peerMs = NaN;
+
 function row(name: string, measure: (run: number) => void): void {
-  process.stdout.write(`${name.padEnd(44)} ${medianMs(measure).padStart(9)}\n`);
+  const ms = medianMs(measure);
+  if (name.endsWith(PEER)) peerMs = ms;
+  process.stdout.write(
+    `${name.padEnd(44)} ${ms.toFixed(1).padStart(7)} ms ${(ms / peerMs).toFixed(2).padStart(7)} of the peer\n`,
+  );
 }
 
-process.stdout.write(`median of ${RUNS}, 1000 paths, node ${process.version}\n`);
+process.stdout.write(`median CPU time of ${RUNS}, 1000 paths, node ${process.version}\n`);
 for (const [name, grid] of [
   ["24h", DAY],
   ["1h", HOUR],
 ] as const) {
   const request = (run: number) => forecastRequest({ ...grid, seed: `bench ${run}` });
+  row(`${name} ${PEER}`, (run) => {
+    releasePaths(simulateBaseline(request(run), { engine: "baseline", anchorPrice: 100_000, sigmaPerHour: 0.005 }));
+  });
   for (const [label, changes] of [
     ["plain", { rankMatched: false }],
     ["plain, half the steps zero", { rankMatched: false, zeroShare: 0.5 }],

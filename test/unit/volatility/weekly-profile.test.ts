@@ -235,7 +235,8 @@ describe("the weekly profile", () => {
 
   it("keeps the off-hours multiplier until live data overrule it", () => {
     const sessions = sessionsOf(0.4);
-    const night = (week: Float64Array): number => mean(week.filter((_, bin) => sessions.share[bin] === 0 && bin < 5 * 288));
+    const night = (week: Float64Array): number =>
+      mean(week.filter((_, bin) => sessions.share[bin] === 0 && bin < 5 * 288));
     const empty = weeklyProfile(emptySeasonality(), null, sessions).week;
     // Smoothing over 15 minutes carries a little of the session into the night around it.
     assert.ok(Math.abs(night(empty) - 0.4) < 0.03, `${night(empty)}`);
