@@ -59,6 +59,7 @@ export const calibrateCommand = defineCommand({
     const startedMs = systemClock.nowMs();
     const write = (text: string): void => void process.stderr.write(text);
     const progress = createProgress({ write, isTerminal: process.stderr.isTTY, clock: systemClock });
+    const notes: string[] = [];
     const { packageVersion, gitCommit } = await readSoftwareIdentity(PACKAGE_ROOT);
     const calibration = await calibrate({
       signal,
@@ -73,6 +74,7 @@ export const calibrateCommand = defineCommand({
       without: new Set(asked.without),
       events: readEvents(join(PACKAGE_ROOT, EVENTS_FILE)),
       codeVersion: `${packageVersion} ${gitCommit ?? "unknown commit"}`,
+      onNote: (text) => notes.push(text),
       onProgress: (share, text) => {
         progress.update(share, 1, text);
       },
@@ -81,6 +83,7 @@ export const calibrateCommand = defineCommand({
     const path = resolve(asked.out === undefined ? PACKAGE_ROOT : "", out!);
     await writeFileAtomic(path, `${serialise(calibration)}\n`);
     print(describe(calibration));
+    notes.forEach(print);
     print(`written to ${path} in ${((systemClock.nowMs() - startedMs) / 1000).toFixed(0)} s`);
     return EXIT.OK;
   },

@@ -34,7 +34,10 @@ const VARIANTS: readonly Variant[] = [
   { name: "rank matching", rankMatching: false },
 ];
 
-export interface AblationOptions extends Omit<CalibrateOptions, "horizons" | "without" | "onProgress" | "to"> {
+export interface AblationOptions extends Omit<
+  CalibrateOptions,
+  "horizons" | "without" | "onNote" | "onProgress" | "to"
+> {
   readonly horizon: Horizon;
   /** Calibrated on candles before, tested on prompts from a day later on. */
   readonly split: number;
@@ -124,6 +127,7 @@ async function calibrationOf(
     to: options.split,
     without: new Set(without === undefined ? [] : [without]),
     ...(shape && { shapes: { [options.horizon]: { nu: shape.nu, latent: shape.latent } } }),
+    onNote: () => undefined,
     onProgress: (share, text) => {
       options.progress(0.5 * share, text);
     },

@@ -50,6 +50,8 @@ export interface CalibrateOptions {
   readonly events: readonly ScheduledEvent[];
   /** Aborted: the work ends with an AbortError at the next asset or fit. */
   readonly signal: AbortSignal;
+  /** What was not estimated, and why. */
+  readonly onNote: (text: string) => void;
   /** `share` of the whole, 0 to 1, and what is being done. */
   readonly onProgress: (share: number, text: string) => void;
 }
@@ -183,7 +185,9 @@ async function calibrateHorizon(horizon: Horizon, options: CalibrateOptions): Pr
   };
   await breathe(options);
   const search = { ...fitOptions, shape: design.start, grid: design.grid, minOrigins: MIN_SHAPE_ORIGINS };
-  const shape = options.shapes?.[horizon] ? design.start : fitShape(samples, search).shape;
+  const found = options.shapes?.[horizon] ? { shape: design.start, fallback: null } : fitShape(samples, search);
+  const { shape, fallback } = found;
+  if (fallback !== null) options.onNote(`${horizon}: shape not searched, ${fallback}`);
   await breathe(options);
   const fit = fitScale(samples, { ...fitOptions, shape });
   return horizonOf(design, { samples, fit, shape, without });
