@@ -37,10 +37,10 @@ export function readEngineFiles({ calibration: path }: Pick<Config["engines"], "
   };
 }
 
-/** What the operator should know of the table of events before it ends; nothing where it cannot be read (said elsewhere). */
+/** What the operator should know of the table of events: that it cannot be read, or before it ends. */
 export function eventWarnings(now: UnixSeconds): readonly string[] {
-  const { events } = readEngineFiles({ calibration: null });
-  return events.length === 0 ? [] : coverageWarnings(events, now);
+  const { events, problems } = readEngineFiles({ calibration: null });
+  return problems.length > 0 ? problems : coverageWarnings(events, now);
 }
 
 /** The engines of a configuration; `onProblem` hears of every file that could not be used. */

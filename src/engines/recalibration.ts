@@ -1,6 +1,7 @@
 import type { AssetSymbol } from "../market/assets.ts";
 import type { HorizonClass } from "./horizon.ts";
-import type { PathModel, VarianceRatio } from "./path-model.ts";
+import type { PathModel } from "./path-model.ts";
+import { varianceRatioAt } from "./paths/variance-ratio.ts";
 
 /** What a model's standard deviation of returns over `seconds` is multiplied by: learnt from past answers. */
 export interface RecalibrationFactor {
@@ -41,19 +42,6 @@ export function factorAt(factors: readonly RecalibrationFactor[], seconds: numbe
   return Math.exp(Math.log(left.factor) + share * Math.log(right.factor / left.factor));
 }
 
-/** Variance ratio at any length as simulated (see variance-ratio.ts): linear in log length, constant after the last. */
-function ratioAt(ratios: readonly VarianceRatio[], seconds: number, stepSeconds: number): number {
-  const curve = [{ seconds: stepSeconds, ratio: 1 }, ...ratios];
-  const above = curve.findIndex((point) => point.seconds >= seconds);
-  const right = curve[above] ?? curve.at(-1)!;
-  const left = curve[above - 1];
-  if (left === undefined || right.seconds === seconds) return right.ratio;
-  return (
-    left.ratio +
-    ((right.ratio - left.ratio) * Math.log(seconds / left.seconds)) / Math.log(right.seconds / left.seconds)
-  );
-}
-
 /**
  * Nested lengths (each divides the next) from the step on: those of the factors first, so that they get what is recorded,
  * then those of the model that still nest.
@@ -91,7 +79,7 @@ export function recalibrate(model: PathModel, factors: readonly RecalibrationFac
   };
   const varianceRatios = nestedLengths(lengths, stepSeconds).map((seconds) => ({
     seconds,
-    ratio: ratioAt(model.varianceRatios, seconds, stepSeconds) * (factorAt(factors, seconds) / base) ** 2,
+    ratio: varianceRatioAt(model.varianceRatios, seconds, stepSeconds) * (factorAt(factors, seconds) / base) ** 2,
   }));
   return { ...model, stepSigmas, varianceRatios };
 }

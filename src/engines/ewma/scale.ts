@@ -12,7 +12,7 @@ import {
 } from "../../volatility/weekly-profile.ts";
 import type { ForecastRequest } from "../engine.ts";
 import type { VarianceRatio } from "../path-model.ts";
-import { ratioAt } from "../paths/variance-ratio.ts";
+import { varianceRatioAt } from "../paths/variance-ratio.ts";
 import type { AssetCalibration, HorizonCalibration } from "./calibration.ts";
 
 /** What the features of one base bar length are made of. */
@@ -122,7 +122,7 @@ export function weeklyFactor(
 }
 
 /** Weights of the knots at a lead time: piecewise linear, constant beyond the last. */
-export function knotWeights(knotSeconds: readonly number[], lead: number): number[] {
+function knotWeights(knotSeconds: readonly number[], lead: number): number[] {
   const weights = knotSeconds.map(() => 0);
   const last = knotSeconds.length - 1;
   const right = knotSeconds.findIndex((knot) => knot >= lead);
@@ -189,13 +189,7 @@ export function ratiosFor(
   grid: { readonly stepSeconds: number; readonly baseSeconds: number },
 ): { readonly ofStep: number; readonly beyond: readonly VarianceRatio[] } {
   const { stepSeconds, baseSeconds } = grid;
-  const curve = [
-    { steps: 1, ratio: 1 },
-    ...ratios.map(({ seconds, ratio }) => ({ steps: seconds / baseSeconds, ratio })),
-  ];
-  const longest = curve.at(-1)!;
-  const steps = Math.min(Math.max(stepSeconds / baseSeconds, 1), longest.steps);
-  const ofStep = ratioAt(curve, steps);
+  const ofStep = varianceRatioAt(ratios, stepSeconds, baseSeconds);
   const beyond: VarianceRatio[] = [];
   for (const { seconds, ratio } of ratios) {
     const shorter = beyond.at(-1)?.seconds ?? stepSeconds;

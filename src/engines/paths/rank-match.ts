@@ -16,7 +16,7 @@ const CHUNK_PATHS = 512;
  * Below this many paths the ensemble stays as drawn: the mid-bin quantiles of a few paths lack the tails (at 1 there is
  * but the median, a flat path), so that the paths themselves would no longer be plausible.
  */
-export const MIN_MATCHED_PATHS = 50;
+const MIN_MATCHED_PATHS = 50;
 /** Where the distribution function of t(2) is 3/4. */
 const QUARTILE_OF_T2 = Math.sqrt(2 / 3);
 /** Longer blocks disturb shorter ones, which a second pass repairs; a third no longer changes a day's score. */

@@ -1,7 +1,7 @@
 import type { Random } from "../../math/random.ts";
 
 /** A single shock is cut here, so that no draw at a small nu leaves the range of prices; at nu = 5 one in 3 million is. */
-export const MAX_SHOCK = 30;
+const MAX_SHOCK = 30;
 /** From here on a Student-t is drawn as a normal: its excess kurtosis, 6 / (nu - 4), is below .07. */
 const NORMAL_FROM_NU = 100;
 

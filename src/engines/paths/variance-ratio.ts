@@ -47,6 +47,15 @@ export function ratioAt(curve: readonly { steps: number; ratio: number }[], step
   return left.ratio + ((right.ratio - left.ratio) * Math.log(steps / left.steps)) / Math.log(right.steps / left.steps);
 }
 
+/** The ratio of a return over `seconds`: 1 up to the step, constant after the longest listed length. Lengths ascending. */
+export function varianceRatioAt(ratios: readonly VarianceRatio[], seconds: number, stepSeconds: number): number {
+  const curve = [
+    { steps: 1, ratio: 1 },
+    ...ratios.map((one) => ({ steps: one.seconds / stepSeconds, ratio: one.ratio })),
+  ];
+  return ratioAt(curve, Math.min(Math.max(seconds / stepSeconds, 1), curve.at(-1)!.steps));
+}
+
 function buildLevels(curve: readonly { steps: number; ratio: number }[], variances: Float64Array): Level[] {
   const stepCount = variances.length;
   const levels: Level[] = [];

@@ -10,7 +10,7 @@ import { priceDataOf, priceObjective, type PriceData, type ScaleVector } from ".
  * Chosen on five coins (24h, fitted January to August 2025, tested September to December): with 80 recent origins of ETH and
  * HYPE the test loss is .9778 at beta .1 and .9774 at 10; with all origins no strength from .1 to 10 moved it by more than .0002.
  */
-export const DEFAULT_RIDGES: RidgeStrengths = { intercept: 3, beta: 10, ratio: 1, smoothness: 0.1 };
+const DEFAULT_RIDGES: RidgeStrengths = { intercept: 3, beta: 10, ratio: 1, smoothness: 0.1 };
 const DEFAULT_MAX_ITERATIONS = 200;
 /** Relative decrease of the loss below which an iteration counts as none. */
 const DECREASE_TOLERANCE = 1e-7;
@@ -122,7 +122,7 @@ function meanMove(returns: Float64Array): number {
 }
 
 /** The penalised objective; writes its gradient. */
-export function objectiveOf(
+function objectiveOf(
   tasks: readonly Task[],
   layout: Layout,
   { plan, ridges }: { plan: PricePlan; ridges: RidgeStrengths },

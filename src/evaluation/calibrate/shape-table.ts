@@ -16,7 +16,7 @@ export interface CrpsTable {
 }
 
 /** Linear slopes inside .01 standard deviations are off by less than 1e-5. */
-export const NODES_PER_UNIT = 100;
+const NODES_PER_UNIT = 100;
 /** Returns beyond are counted here: shocks themselves are cut at 30 before the latent volatility. */
 const LAST_NODE = 40 * NODES_PER_UNIT;
 

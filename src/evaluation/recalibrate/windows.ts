@@ -4,7 +4,7 @@ import type { VolatilityStore } from "../../store/volatility-store.ts";
 import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../../units.ts";
 import type { Closes } from "./realised.ts";
 
-export const HORIZONS: readonly { readonly horizon: HorizonClass; readonly seconds: number }[] = [
+const HORIZONS: readonly { readonly horizon: HorizonClass; readonly seconds: number }[] = [
   { horizon: "1h", seconds: SECONDS_PER_HOUR },
   { horizon: "24h", seconds: SECONDS_PER_DAY },
 ];
