@@ -30,25 +30,82 @@ export function addToPool(pool: QuantilePool, values: Float64Array, scale: numbe
   pool.total += values.length;
 }
 
+/** A full pool together with its mirror image, as a distribution. */
+export interface PoolLaw {
+  readonly zeros: number;
+  readonly total: number;
+  /** Values other than zero below each bucket's lower end; one more than there are buckets. */
+  readonly cumulative: Float64Array;
+}
+
+export function lawOf({ counts, zeros, total }: QuantilePool): PoolLaw {
+  const cumulative = new Float64Array(BUCKETS + 1);
+  for (let bucket = 0; bucket < BUCKETS; bucket++) cumulative[bucket + 1] = cumulative[bucket]! + counts[bucket]!;
+  return { zeros, total, cumulative };
+}
+
+/** P(X <= x); 1/2 inside the atom at zero. */
+export function poolProbability({ zeros, total, cumulative }: PoolLaw, x: number): number {
+  if (x === 0) return 0.5;
+  const place = Math.min((BUCKETS * Math.abs(x)) / Math.sqrt(SHAPE + x * x), BUCKETS);
+  const bucket = Math.min(Math.floor(place), BUCKETS - 1);
+  const [from, to] = [cumulative[bucket]!, cumulative[bucket + 1]!];
+  const inside = zeros + from + (place - bucket) * (to - from);
+  return 0.5 + (0.5 * Math.sign(x) * inside) / total;
+}
+
+/** The inverse: exactly zero inside the atom at zero. */
+export function poolQuantile({ zeros, total, cumulative }: PoolLaw, probability: number): number {
+  // P(|X| <= x) = 2 P(X <= x) - 1.
+  const wanted = Math.abs(2 * probability - 1) * total - zeros;
+  if (wanted <= 0) return 0;
+  let [bucket, above] = [0, BUCKETS - 1];
+  while (bucket < above) {
+    const middle = (bucket + above) >> 1;
+    if (cumulative[middle + 1]! < wanted) bucket = middle + 1;
+    else above = middle;
+  }
+  const [from, to] = [cumulative[bucket]!, cumulative[bucket + 1]!];
+  const inside = to > from ? Math.min((wanted - from) / (to - from), 1) : 0;
+  const u = Math.min((bucket + inside) / BUCKETS, 1 - 0.5 / BUCKETS);
+  return Math.sign(probability - 0.5) * Math.sqrt((SHAPE * u * u) / (1 - u * u));
+}
+
 /**
- * The (i - 1/2) / n quantiles, i = 1 … n, ascending, of the pool together with its mirror image: the n points whose
- * empirical distribution has the least expected CRPS. Exactly antisymmetric; exactly zero inside the atom at zero.
+ * The (i - 1/2) / n quantiles, i = 1 … n, ascending: the n points whose empirical distribution has the least expected
+ * CRPS. Exactly antisymmetric.
  */
-export function poolQuantiles(pool: QuantilePool, n: number): Float64Array {
-  const { counts, zeros, total } = pool;
+export function poolQuantiles(law: PoolLaw, n: number): Float64Array {
   const quantiles = new Float64Array(n);
-  let bucket = 0;
-  let below = zeros;
   for (let i = Math.floor(n / 2); i < n; i++) {
-    // P(|X| <= x) = 2 P(X <= x) - 1.
-    const wanted = ((2 * i + 1) / n - 1) * total;
-    if (wanted <= zeros) continue;
-    while (bucket < BUCKETS - 1 && below + counts[bucket]! < wanted) below += counts[bucket++]!;
-    const inside = Math.min((wanted - below) / counts[bucket]!, 1);
-    const u = Math.min((bucket + inside) / BUCKETS, 1 - 0.5 / BUCKETS);
-    const x = Math.sqrt((SHAPE * u * u) / (1 - u * u));
-    quantiles[i] = x;
-    quantiles[n - 1 - i] = -x;
+    quantiles[i] = poolQuantile(law, (i + 0.5) / n);
+    quantiles[n - 1 - i] = -quantiles[i]!;
   }
   return quantiles;
+}
+
+/**
+ * Where each of a few paths (ascending) stands when every n-th of the distribution holds one of them: at (i - 1 + F) / n,
+ * F the probability that the i-th of n independent paths lies below it. F is uniform, so that the paths together keep the law
+ * that they were drawn from; a single one keeps its very value. Values of a return that cannot move (NaN) stay zero.
+ */
+export function stratifiedQuantiles(law: PoolLaw, sorted: Float64Array): Float64Array {
+  const n = sorted.length;
+  return sorted.map((value, rank) => {
+    if (Number.isNaN(value)) return 0;
+    return poolQuantile(law, (rank + orderProbability(poolProbability(law, value), { rank, n })) / n);
+  });
+}
+
+/** P(at least rank + 1 of n lie below), each with probability p: the distribution function of an order statistic. */
+function orderProbability(p: number, { rank, n }: { rank: number; n: number }): number {
+  // The sum starts at (1 - p)^n, which must not vanish.
+  if (p > 0.5) return 1 - orderProbability(1 - p, { rank: n - 1 - rank, n });
+  let term = (1 - p) ** n;
+  let below = 0;
+  for (let k = 0; k <= rank; k++) {
+    below += term;
+    term *= ((n - k) / (k + 1)) * (p / (1 - p));
+  }
+  return Math.max(1 - below, 0);
 }

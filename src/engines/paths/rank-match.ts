@@ -2,7 +2,14 @@ import type { Random } from "../../math/random.ts";
 import { scoringRulesFor, stepsIn } from "../../scoring/intervals.ts";
 import type { ForecastRequest } from "../engine.ts";
 import type { PathModel } from "../path-model.ts";
-import { addToPool, createQuantilePool, poolQuantiles, type QuantilePool } from "./quantile-pool.ts";
+import {
+  addToPool,
+  createQuantilePool,
+  lawOf,
+  poolQuantiles,
+  stratifiedQuantiles,
+  type QuantilePool,
+} from "./quantile-pool.ts";
 import { createRanking, rankPaths, type Ranking } from "./ranks.ts";
 import type { DrawReturns, StepGrid } from "./returns.ts";
 
@@ -12,11 +19,13 @@ const MAX_SHOCKS = 1_000_000;
 const OVERSAMPLING = 16;
 /** Extra paths are drawn so many at a time, which stay in a core's cache. */
 const CHUNK_PATHS = 512;
+/** … and at least so many, for the shape of the distribution when few are asked for. */
+const MIN_POOL_PATHS = 1000;
 /**
- * Below this many paths the ensemble stays as drawn: the mid-bin quantiles of a few paths lack the tails (at 1 there is
- * but the median, a flat path), so that the paths themselves would no longer be plausible.
+ * Below this many paths each stays where it was drawn inside its n-th of the distribution: the mid-bin quantiles of a few
+ * paths lack the tails (at 1 there is but the median, a flat path), so that the paths would no longer be plausible.
  */
-const MIN_MATCHED_PATHS = 50;
+const MIN_MID_BIN_PATHS = 50;
 /** Where the distribution function of t(2) is 3/4. */
 const QUARTILE_OF_T2 = Math.sqrt(2 / 3);
 /** Longer blocks disturb shorter ones, which a second pass repairs; a third no longer changes a day's score. */
@@ -49,7 +58,8 @@ export function scoredBlocks(request: ForecastRequest): ScoredBlock[] {
  * Replaces the return of every scored block by the (rank - 1/2) / n quantile of its distribution, shortest blocks first,
  * and spreads the correction over the block's steps by their shares of its variance (Zamo & Naveau 2018: of all ensembles
  * of n, these quantiles have the least expected CRPS; n independent draws pay a factor 1 + 1/n). Ranks keep the paths'
- * dependence over time. Longer blocks move the steps of shorter ones again, hence a second sweep.
+ * dependence over time. Longer blocks move the steps of shorter ones again, hence a second sweep. Fewer than 50 paths are
+ * stratified instead.
  *
  * The quantiles are those of *standardised* returns, pooled over all blocks of one length in the path and over an
  * oversampled ensemble, with its mirror image: one block's own sample would be too small to know its scale, which
@@ -67,10 +77,10 @@ export function matchRanks(
 ): void {
   const { grid, returns } = work;
   const pathCount = request.numSimulations;
-  if (pathCount < MIN_MATCHED_PATHS) return;
   const blocks = scoredBlocks(request);
   const pools = fillPools(pathCount, new Set(blocks.map(({ steps }) => steps)), work);
-  const targets = new Map([...pools].map(([steps, pool]) => [steps, poolQuantiles(pool, pathCount)]));
+  const laws = new Map([...pools].map(([steps, pool]) => [steps, lawOf(pool)]));
+  const midBins = new Map([...laws].map(([steps, law]) => [steps, poolQuantiles(law, pathCount)]));
   const matching: Matching = {
     returns,
     variances: grid.variances,
@@ -79,11 +89,18 @@ export function matchRanks(
     traded: new Float64Array(pathCount),
     ranking: createRanking(pathCount),
   };
+  // From the paths as drawn: a second sweep must find the same targets.
+  const targets = blocks.map((block) => {
+    if (pathCount >= MIN_MID_BIN_PATHS) return midBins.get(block.steps)!;
+    const sigma = blockReturns(matching, block);
+    return stratifiedQuantiles(laws.get(block.steps)!, matching.values.map((value) => value / sigma).sort());
+  });
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     blocks.forEach((block, index) => {
       matchBlock(matching, {
         block,
-        targets: targets.get(block.steps)!,
+        targets: targets[index]!,
+        quartile: midBins.get(block.steps)![Math.floor(0.75 * pathCount)]!,
         first: Math.floor(((index * GOLDEN) % 1) * pathCount),
       });
     });
@@ -99,7 +116,7 @@ function fillPools(
   const { draw, random, grid, returns } = work;
   const stepCount = grid.variances.length;
   const pools = new Map([...lengths].map((steps) => [steps, createQuantilePool()]));
-  const poolPaths = Math.min(OVERSAMPLING * pathCount, Math.floor(MAX_SHOCKS / stepCount));
+  const poolPaths = Math.min(Math.max(OVERSAMPLING * pathCount, MIN_POOL_PATHS), Math.floor(MAX_SHOCKS / stepCount));
   addBlocks(pools, grid, { returns: returns.slice(), pathCount });
   const chunk = new Float64Array(CHUNK_PATHS * stepCount);
   for (let drawn = pathCount; drawn < poolPaths; drawn += CHUNK_PATHS) {
@@ -151,21 +168,27 @@ interface Matching {
   readonly ranking: Ranking;
 }
 
-function matchBlock(
-  matching: Matching,
-  { block, targets, first }: { block: ScoredBlock; targets: Float64Array; first: number },
-): void {
-  const { returns, variances, values, ranking } = matching;
+/** The return of each path over the block, in `values`; its standard deviation is the result. */
+function blockReturns({ returns, variances, values }: Matching, block: ScoredBlock): number {
   const pathCount = values.length;
-  const variance = varianceOf(variances, block);
-  if (variance === 0) return;
-  const sigma = Math.sqrt(variance);
   values.fill(0);
   for (let step = block.firstStep; step < block.firstStep + block.steps; step++) {
     const row = step * pathCount;
     for (let path = 0; path < pathCount; path++) values[path]! += returns[row + path]!;
   }
-  const quartile = targets[Math.floor(0.75 * pathCount)]!;
+  return Math.sqrt(varianceOf(variances, block));
+}
+
+function matchBlock(
+  matching: Matching,
+  target: { block: ScoredBlock; targets: Float64Array; quartile: number; first: number },
+): void {
+  const { returns, variances, values, ranking } = matching;
+  const { block, targets, quartile, first } = target;
+  const pathCount = values.length;
+  const variance = varianceOf(variances, block);
+  if (variance === 0) return;
+  const sigma = blockReturns(matching, block);
   rankPaths(ranking, values, { scale: quartile > 0 ? (sigma * quartile) / QUARTILE_OF_T2 : sigma, first });
   for (let rank = 0; rank < pathCount; rank++) {
     const path = ranking.order[rank]!;

@@ -92,15 +92,53 @@ describe("rank matching: blocks", () => {
     }
   });
 
-  it("is exactly antisymmetric over the whole path, and leaves fewer than 50 paths as drawn", () => {
+  it("is exactly antisymmetric over the whole path", () => {
     const sorted = blockReturn(paths(DAY, true), 289, { from: 0, to: 288 });
     sorted.forEach((x, i) => {
       assert.ok(Math.abs(x + sorted[PATHS - 1 - i]!) < 1e-9);
     });
-    const few = (rankMatched: boolean): Float64Array =>
-      simulatePathModel(forecastRequest({ numSimulations: 49 }), pathModel(DAY, { rankMatched }));
-    assert.deepEqual(few(true), few(false));
   });
+});
+
+describe("rank matching: any number of paths", () => {
+  const SEEDS = 300;
+  /** Standardised returns of the first half hour, a row per seed. */
+  const ensembles = (numSimulations: number, rankMatched: boolean): Float64Array[] => {
+    const model = pathModel(HOUR, { rankMatched });
+    const sigma = Math.hypot(...model.stepSigmas.slice(0, 30));
+    return Array.from({ length: SEEDS }, (_, i) => {
+      const request = forecastRequest({ ...HOUR, numSimulations, seed: `few ${i}` });
+      return blockReturn(simulatePathModel(request, model), 61, { from: 0, to: 30 }).map((x) => x / sigma);
+    });
+  };
+
+  it("leaves a single path as drawn", () => {
+    for (const grid of [DAY, HOUR]) {
+      const one = (rankMatched: boolean): Float64Array =>
+        simulatePathModel(forecastRequest({ ...grid, numSimulations: 1 }), pathModel(grid, { rankMatched }));
+      const plain = one(false);
+      one(true).forEach((price, i) => {
+        assert.ok(Math.abs(price / plain[i]! - 1) < 1e-9, `${i}: ${price} ${plain[i]}`);
+      });
+    }
+  });
+
+  for (const n of [2, 10, 49]) {
+    it(`${n}: keeps the law of a path (Kolmogorov-Smirnov), and spreads the paths over it`, () => {
+      const [matched, plain] = [ensembles(n, true), ensembles(n, false)];
+      const pooled = matched.flatMap((row) => [...row]).sort((a, b) => a - b);
+      const reference = plain.flatMap((row) => [...row]).sort((a, b) => a - b);
+      let distance = 0;
+      pooled.forEach((x, i) => {
+        const below = reference.findLastIndex((y) => y <= x) + 1;
+        distance = Math.max(distance, Math.abs((i + 1) / pooled.length - below / reference.length));
+      });
+      assert.ok(distance < 1.95 * Math.sqrt(2 / pooled.length), `${distance}`);
+      const deviationOfMeans = (rows: Float64Array[]): number => deviation(rows.map((row) => mean([...row])));
+      const ratio = deviationOfMeans(matched) / deviationOfMeans(plain);
+      assert.ok(ratio < (n === 2 ? 0.8 : 0.45), `${ratio}`);
+    });
+  }
 });
 
 describe("rank matching: the paths stay plausible", () => {

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { addToPool, createQuantilePool, poolQuantiles } from "../../../../src/engines/paths/quantile-pool.ts";
+import {
+  addToPool,
+  createQuantilePool,
+  lawOf,
+  poolProbability,
+  poolQuantile,
+  poolQuantiles,
+} from "../../../../src/engines/paths/quantile-pool.ts";
 import { createRanking, rankPaths } from "../../../../src/engines/paths/ranks.ts";
 import { Random } from "../../../../src/math/random.ts";
 
@@ -43,7 +50,7 @@ describe("quantile pool", () => {
       0.25,
     );
     const sorted = Float64Array.from([...values, ...values.map((x) => -x)]).sort();
-    const quantiles = poolQuantiles(pool, 1000);
+    const quantiles = poolQuantiles(lawOf(pool), 1000);
     quantiles.forEach((quantile, i) => {
       const expected = sorted[100 * i + 50]!;
       const tolerance = 0.0005 + 0.0005 * Math.abs(expected) ** 2 + (i < 3 || i > 996 ? 0.02 : 0);
@@ -61,8 +68,24 @@ describe("quantile pool", () => {
       1,
     );
     for (const n of [1, 2, 3, 10, 501, 1000]) {
-      const zeros = poolQuantiles(pool, n).filter((x) => x === 0).length;
+      const zeros = poolQuantiles(lawOf(pool), n).filter((x) => x === 0).length;
       assert.ok(Math.abs(zeros - 0.4 * n) <= 1, `n ${n}: ${zeros}`);
+    }
+  });
+
+  it("takes quantiles back to their probabilities", () => {
+    const pool = createQuantilePool();
+    const random = Random.fromSeed("law");
+    addToPool(
+      pool,
+      Float64Array.from({ length: 5000 }, (_, i) => (i % 5 === 0 ? 0 : random.normal())),
+      1,
+    );
+    const law = lawOf(pool);
+    for (let i = 1; i < 1000; i++) {
+      const x = poolQuantile(law, i / 1000);
+      const expected = x === 0 ? 0.5 : i / 1000;
+      assert.ok(Math.abs(poolProbability(law, x) - expected) < 1e-9, `${i}`);
     }
   });
 });
