@@ -18,6 +18,7 @@ import { fitScale } from "./fit-scale.ts";
 import { fitShape } from "./fit-shape.ts";
 import type { AssetScale, ScaleFit, ScaleSamples, Shape, ShapeGrid } from "./fit-types.ts";
 import { learnProfiles } from "./profiles.ts";
+import { lagOne } from "./return-noise.ts";
 import { collectSamples } from "./samples.ts";
 
 /** Parts of the model that an ablation can leave out. */
@@ -190,7 +191,17 @@ async function calibrateHorizon(horizon: Horizon, options: CalibrateOptions): Pr
   if (fallback !== null) options.onNote(`${horizon}: shape not searched, ${fallback}`);
   await breathe(options);
   const fit = fitScale(samples, { ...fitOptions, shape });
+  options.onNote(`${horizon}: ${noiseNote(samples)}`);
   return horizonOf(design, { samples, fit, shape, without });
+}
+
+/** What a term for MA(1) noise would be fitted to. */
+function noiseNote(samples: readonly ScaleSamples[]): string {
+  const found = samples.map((own) => {
+    const lag = lagOne(own);
+    return `${own.asset} ${lag === null ? "unknown" : `${lag.correlation.toFixed(3)} ± ${lag.standardError.toFixed(3)}`}`;
+  });
+  return `lag-1 autocorrelation of base returns ${found.join(", ")}`;
 }
 
 /** No validator asks for an hour of shares. */
