@@ -13,7 +13,7 @@ export interface Flag {
   readonly path: readonly string[];
   readonly kind: ValueKind;
   readonly nullable: boolean;
-  /** A list of strings: every repetition of the flag adds one. */
+  /** A list of texts: every repetition of the flag adds one. */
   readonly repeatable: boolean;
   readonly description: string;
   /** Accepted words, for help. */
@@ -37,7 +37,7 @@ function kebabCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** What kind of text sets this schema; null when no flag can (records, arrays of anything but strings). */
+/** What kind of text sets this schema; null when no flag can (records, arrays of anything but text). */
 function leafOf(schema: z.core.$ZodType): Leaf | null {
   if (schema instanceof z.ZodNullable) {
     const inner = leafOf(schema.unwrap());
@@ -45,7 +45,8 @@ function leafOf(schema: z.core.$ZodType): Leaf | null {
   }
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return leafOf(schema.unwrap());
   if (schema instanceof z.ZodArray) {
-    return schema.element instanceof z.ZodString ? { ...PLAIN, kind: "string", repeatable: true } : null;
+    const element = leafOf(schema.element);
+    return element?.kind === "string" ? { ...element, repeatable: true } : null;
   }
   if (schema instanceof z.ZodBoolean) return { ...PLAIN, kind: "boolean" };
   if (schema instanceof z.ZodNumber) return { ...PLAIN, kind: "number" };

@@ -155,7 +155,9 @@ function describeIssue(issue: z.core.$ZodIssue, origins: readonly Origin[]): str
 
 function describeOption(issue: z.core.$ZodIssue, flags: readonly Flag[], tree: Tree): string {
   const flag = flags.find((candidate) => candidate.path[0] === issue.path[0]);
-  const found = getPath(tree, issue.path.map(String));
+  const own = flag && getPath(tree, flag.path);
+  // Of a list, the entry that is wrong.
+  const found = Array.isArray(own) && typeof issue.path[1] === "number" ? (own[issue.path[1]] as unknown) : own;
   return `--${flag?.name ?? issue.path.join(".")}: ${expectation(issue, flag)}, found ${show(flag, found) ?? "nothing"}`;
 }
 

@@ -51,6 +51,15 @@ describe("a repeated flag", () => {
     assert.deepEqual(found, { data: ["a", "b,c"], limit: 2 });
     assert.deepEqual(load([], { options: lists }).options, { data: [], limit: 20 });
   });
+
+  it("adds to a list of words, and says which entry is none of them", () => {
+    const words = z.strictObject({ without: z.array(z.enum(["tails", "rhythm"])).default([]) });
+    const { options: found } = load(["--without", "tails", "--without", "rhythm"], { options: words });
+    assert.deepEqual(found, { without: ["tails", "rhythm"] });
+    assert.throws(() => load(["--without", "tails", "--without", "skew"], { options: words }), {
+      message: /--without: expected one of tails, rhythm, found "skew"/,
+    });
+  });
 });
 
 describe("flags known from the Python miners", () => {
