@@ -117,7 +117,8 @@ export function weeklyFactor(
 ): number {
   const factor = seasonalFactor(profile, time, stepSeconds);
   if (offHoursMultiplier === 1) return factor;
-  const isClosed = weekSessionShares()[weekBin(time)]! > usSessionShare(time, time + stepSeconds);
+  // A bar across the bell, of a prompt that starts between two bars, is not a closed one.
+  const isClosed = weekSessionShares()[weekBin(time)]! > 0 && usSessionShare(time, time + stepSeconds) === 0;
   return isClosed ? Math.min(factor, offHoursMultiplier) : factor;
 }
 

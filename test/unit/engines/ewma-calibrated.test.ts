@@ -332,6 +332,11 @@ describe("calibrated EWMA: holidays of the exchanges", () => {
     assertNear(sigmaAt("NVDAX", holidayNight, 0.5) / sigmaAt("NVDAX", night, 0.5), 1, 0.01);
   });
 
+  it("leave the bar across the closing bell as it is on other days, for prompts that start between two bars", () => {
+    const across = sigmaAt("NVDAX", "2026-11-25T20:58Z", 0.5) / sigmaAt("NVDAX", "2026-11-25T20:55Z", 0.5);
+    assertNear(across, 1, 0.01);
+  });
+
   it("are days like any other for markets without sessions", () => {
     const loud = profileData((bin) => (bin % 288 > 100 && bin % 288 < 200 ? 3 : 1));
     const [thanksgiving, thursday] = ["2026-11-26T15:30Z", "2026-12-03T15:30Z"];
