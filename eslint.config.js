@@ -12,7 +12,7 @@ const PURE_ROOMS = [
 ];
 
 export default tseslint.config(
-  { ignores: ["node_modules/", "state/", "models/", ".venv/"] },
+  { ignores: ["node_modules/", "state/", "models/", ".venv/", ".venv-train/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   ...tseslint.configs.strictTypeChecked,
   {

@@ -2,7 +2,9 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { systemClock } from "../clock.ts";
 import { PACKAGE_ROOT } from "../config/load.ts";
-import { readEngineFiles } from "../engines/load.ts";
+import { resolve } from "node:path";
+import { readManifest } from "../engines/models/manifest.ts";
+import { MODELS_FILE, readEngineFiles, ROUTING_FILE } from "../engines/load.ts";
 import { EXIT, OperationalError } from "../errors.ts";
 import { assembleReport, isoTime } from "../evaluation/backtest/assemble.ts";
 import { sourcesOf, spanOf } from "../evaluation/backtest/data.ts";
@@ -12,6 +14,7 @@ import { planPrompts, type Prompt } from "../evaluation/backtest/plan.ts";
 import { createProgress } from "../evaluation/backtest/progress.ts";
 import { defaultStride, readPrompts, rollingPrompts, type BadRow } from "../evaluation/backtest/prompts.ts";
 import { SKIP_TEXTS, type BacktestReport } from "../evaluation/backtest/report.ts";
+import { proposeRouting, readRoutingOrBegin, unseenPrompts } from "../evaluation/backtest/propose-routing.ts";
 import { runBacktest } from "../evaluation/backtest/run.ts";
 import { renderReport } from "../evaluation/report/render.ts";
 import { ASSETS } from "../market/assets.ts";
@@ -31,6 +34,12 @@ const options = z.strictObject({
     .describe("CSV file asset,start_time,time_length,time_increment in place of --horizon, --from, --to, --stride"),
   json: z.string().min(1).optional().describe("write the report here as JSON"),
   html: z.string().min(1).optional().describe("write the report here as one HTML page"),
+  models: z.string().min(1).optional().describe(`manifest of trained models; default: ${MODELS_FILE}`),
+  proposeRouting: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(`write a route table here, such as ${ROUTING_FILE}; what it says of other assets and horizons stays`),
 });
 
 type Options = z.infer<typeof options>;
@@ -40,7 +49,7 @@ export const backtestCommand = defineCommand({
   summary: "score engines against baselines on recorded candles, without look-ahead",
   usage:
     "backtest [--data DIR]… [--assets BTC,ETH] [--horizon 1h|24h] [--engines ewma,…] [--from DATE] [--to DATE]\n" +
-    "  [--stride 67m | --prompts FILE.csv] [--seed N] [--workers N] [--json OUT] [--html OUT]",
+    "  [--stride 67m | --prompts FILE.csv] [--seed N] [--workers N] [--json OUT] [--html OUT] [--propose-routing FILE]",
   options,
   positionals: [],
   sections: ["engines", "updater", "market"],
@@ -56,7 +65,7 @@ export const backtestCommand = defineCommand({
       chunks: plan.chunks,
       contestants: [...chosen.engines, "reference", "trailing3d"],
       withOracle: true,
-      settings: settingsOf(context.config, { paths, seed }),
+      settings: { ...settingsOf(context.config, { paths, seed }), models: context.options.models },
       workers,
       signal: context.signal,
       onProgress: progress.update,
@@ -112,6 +121,9 @@ function choosePrompts({ options: asked, config }: CommandContext<Options>): Cho
   if (asked.prompts !== undefined && [asked.from, asked.to, asked.stride].some((text) => text !== undefined)) {
     problems.push("--prompts: expected no --from, --to or --stride beside it");
   }
+  if (asked.proposeRouting !== undefined && (shared.engines.length < 2 || !shared.engines.includes("ewma"))) {
+    problems.push("--propose-routing: expected ewma and another engine in --engines");
+  }
   refuse(problems);
   if (asked.prompts !== undefined) {
     const { prompts, badRows } = readPrompts(asked.prompts);
@@ -147,13 +159,30 @@ function commandLineOf(asked: Options, { dirs, engines, assets, from, to, stride
     "npm run -s miner -- backtest",
     ...dirs.map((dir) => `--data ${dir}`),
     ...selection,
+    ...(asked.models === undefined ? [] : [`--models ${asked.models}`]),
     `--engines ${engines.join(",")} --seed ${asked.seed} --paths ${asked.paths} --min-observed ${asked.minObserved}`,
   ].join(" ");
 }
 
-async function publish({ options: asked, print }: CommandContext<Options>, report: BacktestReport): Promise<void> {
+async function publish(
+  { options: asked, config, print }: CommandContext<Options>,
+  report: BacktestReport,
+): Promise<void> {
   if (asked.json !== undefined) await writeFileAtomic(asked.json, `${JSON.stringify(report)}\n`);
   print(describeReport(report));
+  const { proposeRouting: table } = asked;
+  if (table !== undefined && !report.metadata.partial) {
+    const { models } = readManifest(asked.models === undefined ? MODELS_FILE : resolve(asked.models));
+    const unseen = unseenPrompts(report.prompts, { fittedTo: fittedTo(config), models: Object.values(models) });
+    if (unseen.length < report.prompts.length) {
+      print(
+        `route table: ${report.prompts.length - unseen.length} scores of prompts that a model was trained on prove nothing`,
+      );
+    }
+    const routing = proposeRouting(readRoutingOrBegin(table), { ...report, prompts: unseen });
+    await writeFileAtomic(table, `${JSON.stringify(routing, null, 2)}\n`);
+    print(`route table written to ${table}`);
+  }
   // Last: nothing of the result hangs on the page.
   if (asked.html !== undefined) await writeFileAtomic(asked.html, await renderReport(report));
 }

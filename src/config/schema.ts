@@ -95,7 +95,7 @@ export const configSchema = z.strictObject({
     maxVerificationsPerIp: positiveInt.describe("signature checks waiting for one address"),
     maxVerifications: positiveInt.describe("signature checks waiting altogether; addresses take turns"),
     maxTimeoutSeconds: seconds.describe("largest timeout a request may claim; longer ones count as this"),
-    nonceFutureSeconds: seconds.describe("how far ahead of our clock a nonce may be"),
+    nonceFutureSeconds: seconds.describe("how far ahead of our clock a nonce may be: more than clocks are stepped by"),
     maxNonces: positiveInt.describe("remembered hotkey:uuid pairs"),
     shutdownGraceMs: milliseconds.describe("longest wait for requests in flight at SIGTERM"),
   }),
@@ -183,6 +183,12 @@ export const configSchema = z.strictObject({
       .min(1)
       .nullable()
       .describe("what `calibrate` learned of the EWMA engine; null: the plain EWMA answers"),
+    lgbm: z.strictObject({
+      centre: z.boolean().describe("let LightGBM's trees move the middle of the paths, as far as validation proves it"),
+      residual: z
+        .boolean()
+        .describe("let LightGBM's trees correct the scale of the paths, as far as validation proves it"),
+    }),
     ewma: z.record(z.enum(ASSET_SYMBOLS), ewmaParameters),
   }),
   recordings: z.strictObject({

@@ -1,8 +1,10 @@
 import { describeError, OperationalError } from "../errors.ts";
 import { BASELINE_VERSION, simulateBaseline } from "./baseline.ts";
 import { encodeSimulation } from "./encode.ts";
-import type { ForecastRequest, HandOver } from "./engine.ts";
+import type { EngineName, ForecastRequest, HandOver } from "./engine.ts";
 import { EWMA_VERSION } from "./ewma/ewma.ts";
+import { LGBM_VERSION, simulateLgbm } from "./lgbm/lgbm.ts";
+import { PATCHTST_VERSION, simulatePatchTst } from "./patchtst/patchtst.ts";
 import { releasePaths } from "./path-buffer.ts";
 import { simulatePathModel } from "./paths/simulate.ts";
 import type { EngineInput, ForecastResult, ForecastTask } from "./task.ts";
@@ -10,6 +12,10 @@ import type { EngineInput, ForecastResult, ForecastTask } from "./task.ts";
 /** Prices of one prepared input, row-major [path, point]. The same function live, in a replay and in a backtest. */
 export function simulatePaths(request: ForecastRequest, input: EngineInput): Float64Array | Promise<Float64Array> {
   switch (input.engine) {
+    case "patchtst":
+      return simulatePatchTst(request, input);
+    case "lgbm":
+      return simulateLgbm(request, input);
     case "ewma":
       return simulatePathModel(request, input.model);
     case "baseline":
@@ -17,14 +23,12 @@ export function simulatePaths(request: ForecastRequest, input: EngineInput): Flo
   }
 }
 
-function engineVersion(input: EngineInput): number {
-  switch (input.engine) {
-    case "ewma":
-      return EWMA_VERSION;
-    case "baseline":
-      return BASELINE_VERSION;
-  }
-}
+export const ENGINE_VERSIONS = {
+  patchtst: PATCHTST_VERSION,
+  lgbm: LGBM_VERSION,
+  ewma: EWMA_VERSION,
+  baseline: BASELINE_VERSION,
+} as const satisfies Record<EngineName, number>;
 
 export function handOverFrom(input: EngineInput, error: unknown): HandOver {
   const code = error instanceof OperationalError ? error.code : "engine/failed";
@@ -39,7 +43,7 @@ async function runInput(request: ForecastRequest, input: EngineInput): Promise<O
   releasePaths(paths);
   return {
     engine: input.engine,
-    engineVersion: engineVersion(input),
+    engineVersion: ENGINE_VERSIONS[input.engine],
     ...encoded,
     simulateMs: simulatedMs - startMs,
     encodeMs: performance.now() - simulatedMs,

@@ -2,7 +2,7 @@
  * The distribution that every engine's paths are drawn from: what an engine's `prepare` estimates and a recording keeps.
  * Plain data. With start price S and steps i = 1 … n,
  *
- *     S_i = S · exp(m_i + Σ_{j≤i} r_j),   r_j = sigma_j · exp(h_j - tau²) · z_j,
+ *     S_i = S · exp(Σ_{j≤i} (c_j + r_j)),   r_j = sigma_j · exp(h_j - tau²) · z_j,
  *
  * z_j Student-t(nu) of unit variance, and h_j a stationary Gaussian AR(1) over time with standard deviation tau, so that
  * volatility is uncertain across paths and clusters inside them; exp(-tau²) keeps the variance of r_j at sigma_j².
@@ -11,6 +11,8 @@ export interface PathModel {
   readonly anchorPrice: number;
   /** Standard deviation of each step's log return, before the variance ratios; numSteps values. */
   readonly stepSigmas: readonly number[];
+  /** c_j, the log drift of each step, numSteps values; absent: none, and medians stay at the anchor price. */
+  readonly centre?: readonly number[] | undefined;
   /** Degrees of freedom of the shocks, above 2. */
   readonly nu: number;
   readonly latent: LatentVolatility;

@@ -123,7 +123,9 @@ export async function createSimulationPool(options: SimulationPoolOptions): Prom
   }
 
   async function run(task: ForecastTask, deadlineMs: number): Promise<ForecastResult> {
-    const leftMs = (): number => Math.min(options.simulationTimeoutMs, deadlineMs - clock.nowMs());
+    // The wall clock is read once: a step of it must not take the baseline's time away.
+    const endsAtMs = performance.now() + (deadlineMs - clock.nowMs());
+    const leftMs = (): number => Math.min(options.simulationTimeoutMs, endsAtMs - performance.now());
     const [first, last] = [task.inputs[0]!, task.inputs.at(-1)!];
     const handOvers: HandOver[] = [];
     try {

@@ -22,6 +22,9 @@ export interface RecalibrationSource {
   lookUp: (asset: AssetSymbol, horizon: HorizonClass, calibration: string) => Recalibration;
 }
 
+/** Every engine learns from its own answers. */
+export type Recalibrations = Readonly<Record<"ewma" | "patchtst" | "lgbm", RecalibrationSource>>;
+
 /** The factors that an answer was given with; none where its engine knows none. */
 export function appliedFactors(input: object): readonly RecalibrationFactor[] {
   const { recalibration } = input as { readonly recalibration?: readonly RecalibrationFactor[] };

@@ -1,15 +1,33 @@
 import type { BaselineInput } from "./baseline.ts";
 import type { EwmaInput } from "./ewma/ewma.ts";
+import type { LgbmInput } from "./lgbm/lgbm.ts";
+import type { PatchTstInput } from "./patchtst/patchtst.ts";
 import type { EngineName, ForecastRequest, HandOver } from "./engine.ts";
 
-export type EngineInput = EwmaInput | BaselineInput;
+export type EngineInput = PatchTstInput | LgbmInput | EwmaInput | BaselineInput;
 
 export function anchorPriceOf(input: EngineInput): number {
-  return input.engine === "ewma" ? input.model.anchorPrice : input.anchorPrice;
+  switch (input.engine) {
+    case "patchtst":
+    case "lgbm":
+      return input.base.anchorPrice;
+    case "ewma":
+      return input.model.anchorPrice;
+    case "baseline":
+      return input.anchorPrice;
+  }
 }
 
 export function withAnchorPrice(input: EngineInput, anchorPrice: number): EngineInput {
-  return input.engine === "ewma" ? { ...input, model: { ...input.model, anchorPrice } } : { ...input, anchorPrice };
+  switch (input.engine) {
+    case "patchtst":
+    case "lgbm":
+      return { ...input, base: { ...input.base, anchorPrice } };
+    case "ewma":
+      return { ...input, model: { ...input.model, anchorPrice } };
+    case "baseline":
+      return { ...input, anchorPrice };
+  }
 }
 
 /** One forecast as a worker gets it: plain data, recorded verbatim, so that a replay needs neither state nor network. */

@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from "../clock.ts";
 import type { ForecastRequest, StateSnapshot } from "../engines/engine.ts";
 import { runForecast } from "../engines/forecast.ts";
-import { planForecast, type Engines } from "../engines/route.ts";
+import { planForecast, whenReady, type Engines } from "../engines/route.ts";
 import { OperationalError } from "../errors.ts";
 import { createAnchors } from "../subnets/synth/anchor.ts";
 import { validateAnswer } from "../subnets/synth/validate-answer.ts";
@@ -28,6 +28,7 @@ export async function rehearse(
   const feed = { price: () => Promise.reject(new OperationalError("replay/offline", "a replay asks no feed")) };
   const anchors = createAnchors({ feed, clock, wallClock: systemClock, priceTimeoutMs: 1000 });
   const { anchor } = await anchors.find(request.asset, { snapshot, timeoutMs: 1000 });
+  await whenReady(engines);
   const plan = planForecast(request, { asset: request.asset, volatility: snapshot, anchor }, engines);
   const result = await runForecast(plan.task);
   const output: unknown = JSON.parse(new TextDecoder().decode(result.simulationOutput));

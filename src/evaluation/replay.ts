@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/schema.ts";
 import type { AnchorPrice, ForecastRequest, StateSnapshot } from "../engines/engine.ts";
 import { runForecast } from "../engines/forecast.ts";
-import { planForecast, type Engines } from "../engines/route.ts";
+import { planForecast, whenReady, type Engines } from "../engines/route.ts";
 import { anchorPriceOf, withAnchorPrice, type EngineInput, type ForecastResult } from "../engines/task.ts";
 import { describeError, OperationalError } from "../errors.ts";
 import type { Recording } from "../store/recording-format.ts";
@@ -89,6 +89,7 @@ async function replayAnswer(
   options: ReplayOptions & { readmission: Readmission; admission: readonly Difference[] },
 ): Promise<ReplayReport> {
   const { readmission, admission } = options;
+  await whenReady(options.engines);
   const inputs = compareInputs(evidence, options);
   const differences = [...admission, ...compareRequest(evidence.task.request, readmission), ...inputs.differences];
   const context = [...compareIdentity(recording.identity, options.identity), ...inputs.derived];
@@ -100,6 +101,9 @@ async function replayAnswer(
     return { id: recording.id, readmission, notes: inputs.notes, ...verdict(differences, ""), output: null };
   }
   context.push(...compareFields("", engineOf(evidence), engineOf(result)));
+  for (const { engine, message } of result.handOvers) {
+    context.push({ what: `simulation by ${engine}`, recorded: "an answer", replayed: message });
+  }
   differences.push(...compareAnswer(recording, evidence, result));
   // Changed software and inputs explain a changed answer; beside the same bytes they are only worth a note.
   const isSame = result.digest === recording.exchange.fieldDigests[OUTPUT_FIELD];

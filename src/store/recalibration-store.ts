@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { systemClock, type Clock } from "../clock.ts";
 import { ENGINE_NAMES, type EngineName } from "../engines/engine.ts";
-import { EWMA_VERSION } from "../engines/ewma/ewma.ts";
+import { ENGINE_VERSIONS } from "../engines/forecast.ts";
 import type { HorizonClass } from "../engines/horizon.ts";
-import type { Recalibration, RecalibrationFactor } from "../engines/recalibration.ts";
+import type { Recalibration, RecalibrationFactor, Recalibrations } from "../engines/recalibration.ts";
 import { OperationalError, describeError, isErrno } from "../errors.ts";
 import { ASSET_SYMBOLS, type AssetSymbol } from "../market/assets.ts";
 import { SECONDS_PER_DAY, type UnixMillis } from "../units.ts";
@@ -228,10 +228,11 @@ function stampOf(path: string): string | null {
   }
 }
 
-/** The factors of the engine that learns them, on the machine's own wall clock. */
-export function openRecalibration(stateDir: string, market: Clock): RecalibrationReader {
-  return new RecalibrationReader(stateDir, {
-    engine: { name: "ewma", version: EWMA_VERSION },
-    clocks: { market, wall: systemClock },
-  });
+/** The factors of the engines that learn them, on the machine's own wall clock. */
+export function openRecalibration(stateDir: string, market: Clock): Recalibrations {
+  const reader = (name: EngineName): RecalibrationReader => {
+    const engine = { name, version: ENGINE_VERSIONS[name] };
+    return new RecalibrationReader(stateDir, { engine, clocks: { market, wall: systemClock } });
+  };
+  return { ewma: reader("ewma"), patchtst: reader("patchtst"), lgbm: reader("lgbm") };
 }

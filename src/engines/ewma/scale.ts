@@ -123,7 +123,7 @@ export function weeklyFactor(
 }
 
 /** Weights of the knots at a lead time: piecewise linear, constant beyond the last. */
-function knotWeights(knotSeconds: readonly number[], lead: number): number[] {
+export function knotWeights(knotSeconds: readonly number[], lead: number): number[] {
   const weights = knotSeconds.map(() => 0);
   const last = knotSeconds.length - 1;
   const right = knotSeconds.findIndex((knot) => knot >= lead);

@@ -68,6 +68,8 @@ export function scoredBlocks(request: ForecastRequest): ScoredBlock[] {
  * make its tails heavier than the pool's, and blocks across the borders of the model's variance ratios get the mean
  * ratio of their length.
  *
+ * Returns are driftless here: a centre is added afterwards and shifts every quantile alike.
+ *
  * `returns`: log returns, row-major [step, path], the answer's paths, changed in place. Further paths come from `draw`.
  */
 export function matchRanks(

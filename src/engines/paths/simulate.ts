@@ -14,18 +14,39 @@ const MAX_LOG_MOVE = 4;
 const TILE_PATHS = 16;
 
 function checkModel(model: PathModel, stepCount: number): void {
-  const { anchorPrice, stepSigmas, latent, zeroShare } = model;
+  const { anchorPrice, stepSigmas, centre, latent, zeroShare } = model;
   if (!(anchorPrice > 0 && Number.isFinite(anchorPrice))) {
     throw new RangeError(`expected a positive anchor price, was ${anchorPrice}`);
   }
   if (stepSigmas.length !== stepCount || !stepSigmas.every((sigma) => sigma >= 0 && Number.isFinite(sigma))) {
     throw new RangeError(`expected ${stepCount} finite sigmas of at least 0, were ${stepSigmas.length}`);
   }
+  if (centre && (centre.length !== stepCount || !centre.every(Number.isFinite))) {
+    throw new RangeError(`expected ${stepCount} finite drifts, were ${centre.length}`);
+  }
   if (!(zeroShare >= 0 && zeroShare < 1)) throw new RangeError(`expected a zero share in [0, 1), was ${zeroShare}`);
   const { tau, halfLifeSeconds } = latent;
   if (!(tau >= 0 && Number.isFinite(tau)) || (tau > 0 && !(halfLifeSeconds > 0))) {
     throw new RangeError(`expected tau >= 0 with a half-life above 0, were ${tau} and ${halfLifeSeconds} s`);
   }
+}
+
+/**
+ * Adds the centre to log returns, row-major [step, path]. After rank matching, whose quantiles are those of driftless returns:
+ * a shift moves them all alike. A step without trade stays so; its drift comes with the path's next trade.
+ */
+function addCentre(returns: Float64Array, centre: readonly number[], { zeroShare }: PathModel): void {
+  const pathCount = returns.length / centre.length;
+  const missed = new Float64Array(pathCount);
+  centre.forEach((drift, step) => {
+    for (let path = 0, at = step * pathCount; path < pathCount; path++, at++) {
+      if (zeroShare > 0 && returns[at] === 0) missed[path]! += drift;
+      else {
+        returns[at]! += drift + missed[path]!;
+        missed[path] = 0;
+      }
+    }
+  });
 }
 
 /** Prices, row-major [path, point], of log returns, row-major [step, path]. */
@@ -69,5 +90,6 @@ export function simulatePathModel(request: ForecastRequest, model: PathModel): F
   const returns = new Float64Array(numSimulations * stepCount);
   draw(random, returns, { pathCount: numSimulations, latents: "independent" });
   if (model.rankMatched) matchRanks(request, model, { draw, random, grid, returns });
+  if (model.centre) addCentre(returns, model.centre, model);
   return pricesOf(returns, model.anchorPrice, numSimulations);
 }

@@ -1,6 +1,8 @@
+import { resolve } from "node:path";
 import { ENGINE_NAMES, type EngineName, type ForecastRequest, type Prepared } from "../../engines/engine.ts";
 import { handOverFrom, simulatePaths } from "../../engines/forecast.ts";
 import { horizonClass } from "../../engines/horizon.ts";
+import { withChoices, type LgbmChoices } from "../../engines/lgbm/lgbm.ts";
 import { openEngines } from "../../engines/load.ts";
 import { ROUTES, type Engines } from "../../engines/route.ts";
 import type { EngineInput } from "../../engines/task.ts";
@@ -11,19 +13,32 @@ import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../../units.ts";
 import type { VolatilityState } from "../../volatility/state.ts";
 import type { BacktestSettings, Origin } from "./origin.ts";
 
+/** LightGBM without one of its parts, to see what the part brings. */
+const LGBM_VARIANTS = {
+  "lgbm/no-centre": { centre: false, residual: true },
+  "lgbm/no-residual": { centre: true, residual: false },
+} as const satisfies Record<string, LgbmChoices>;
+type LgbmVariant = keyof typeof LGBM_VARIANTS;
+
+/** What a backtest can be asked about. */
+export type Competitor = EngineName | LgbmVariant;
+export const COMPETITORS = [...ENGINE_NAMES, ...(Object.keys(LGBM_VARIANTS) as LgbmVariant[])];
+
 /** Who forecasts with what was known: an engine by name, or a baseline. (The oracle is not here: it has hindsight.) */
-export type Contestant = EngineName | "reference" | "trailing3d";
+export type Contestant = Competitor | "reference" | "trailing3d";
 
 /** Engines by their settings; a thread reads their files once. */
 const opened = new Map<string, Engines>();
 
 /** Throws OperationalError `backtest/engines` when a file that the engines need cannot be read: a score of the fallback would mislead. */
-export function enginesOf({ ewma, calibration, rankMatching }: BacktestSettings): Engines {
-  const key = JSON.stringify([ewma, calibration, rankMatching]);
+export function enginesOf({ ewma, lgbm, calibration, rankMatching, models }: BacktestSettings): Engines {
+  const key = JSON.stringify([ewma, lgbm, calibration, rankMatching, models]);
   const known = opened.get(key);
   if (known) return known;
   const problems: string[] = [];
-  const engines = openEngines({ engines: { ewma, calibration, rankMatching } }, (problem) => problems.push(problem));
+  const files = models === undefined ? {} : { manifest: resolve(models) };
+  const config = { engines: { ewma, lgbm, calibration, rankMatching } };
+  const engines = openEngines(config, (problem) => problems.push(problem), null, files);
   if (problems.length > 0) throw new OperationalError("backtest/engines", problems.join("; "));
   opened.set(key, engines);
   return engines;
@@ -48,6 +63,7 @@ const MIN_TRAILING_RETURNS = 30;
 export async function forecast(contestant: Contestant, origin: Origin, engines: Engines): Promise<Forecast> {
   const handOvers: string[] = [];
   for (const name of routeFrom(contestant, origin.request)) {
+    if (!isBaseline(name)) await engines[engineOf(name)].whenReady?.();
     const prepared = prepare(name, origin, engines);
     if (!prepared.ok) {
       handOvers.push(`${name}: ${prepared.handOver.code}`);
@@ -66,12 +82,28 @@ function routeFrom(contestant: Contestant, request: ForecastRequest): readonly C
   if (contestant === "reference") return ["reference"];
   if (contestant === "trailing3d") return ["trailing3d", "reference"];
   const route = ROUTES[request.asset][horizonClass(request.horizonSeconds)];
-  const place = ENGINE_NAMES.indexOf(contestant);
+  const place = ENGINE_NAMES.indexOf(engineOf(contestant));
   return [contestant, ...route.filter((name) => ENGINE_NAMES.indexOf(name) > place)];
 }
 
+function isBaseline(name: Contestant): name is "reference" | "trailing3d" {
+  return name === "reference" || name === "trailing3d";
+}
+
+function isVariant(name: Contestant): name is LgbmVariant {
+  return name in LGBM_VARIANTS;
+}
+
+function engineOf(name: Competitor): EngineName {
+  return isVariant(name) ? "lgbm" : name;
+}
+
 function prepare(name: Contestant, { request, snapshot, state }: Origin, engines: Engines): Prepared<EngineInput> {
-  if (name !== "reference" && name !== "trailing3d") return engines[name].prepare(request, snapshot);
+  if (!isBaseline(name)) {
+    const prepared = engines[engineOf(name)].prepare(request, snapshot);
+    if (!isVariant(name) || !prepared.ok || prepared.input.engine !== "lgbm") return prepared;
+    return { ok: true, input: withChoices(prepared.input, LGBM_VARIANTS[name]) };
+  }
   const anchorPrice = snapshot.anchor.price;
   const sigmaPerHour =
     name === "reference" ? ASSETS[request.asset].referenceSigmaPerHour : trailingSigma(state, request.stepSeconds);

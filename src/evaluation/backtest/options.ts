@@ -1,13 +1,13 @@
 import { statSync } from "node:fs";
 import { z } from "zod";
 import type { Config } from "../../config/schema.ts";
-import { ENGINE_NAMES, type EngineName } from "../../engines/engine.ts";
 import { UsageError } from "../../errors.ts";
 import { findMarketDir } from "../../feeds/recorded/server.ts";
 import { ASSET_SYMBOLS, ASSETS, isAssetSymbol, type AssetSymbol } from "../../market/assets.ts";
 import { COMPETITIONS } from "../../subnets/synth/competitions.ts";
 import { parseStartTime } from "../../subnets/synth/start-time.ts";
 import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../../units.ts";
+import { COMPETITORS, type Competitor } from "./contestant.ts";
 import type { BacktestSettings } from "./origin.ts";
 import { HORIZONS, parseDuration } from "./prompts.ts";
 import type { Horizon } from "./report.ts";
@@ -19,7 +19,7 @@ export const SHARED_OPTIONS = {
   data: names.describe("folder of candles, <res>/<ASSET>/<YYYY-MM>.csv[.gz]; repeat it, or separate several by commas"),
   assets: names.describe("symbols such as BTC,NVDAX; default: all that are recorded and scored on the subnet"),
   horizon: z.enum(["1h", "24h"]).default("24h").describe("1h (steps of 60 s) or 24h (steps of 300 s) prompts"),
-  engines: names.describe(`of ${ENGINE_NAMES.join(", ")}; default ewma`),
+  engines: names.describe(`of ${COMPETITORS.join(", ")}; default ewma`),
   stride: z.string().optional().describe("time between two prompts: seconds, or like 67m or 2h"),
   seed: z.int().min(0).default(1).describe("seed of all draws; scores do not depend on --workers"),
   paths: z.int().min(2).max(10_000).default(1000).describe("simulated paths per prompt"),
@@ -34,7 +34,7 @@ export const SHARED_OPTIONS = {
 
 export interface SharedChoices {
   readonly dirs: readonly string[];
-  readonly engines: readonly EngineName[];
+  readonly engines: readonly Competitor[];
   readonly assets: readonly AssetSymbol[];
   readonly strideSeconds: number | null;
 }
@@ -61,9 +61,9 @@ export function sharedChoices(texts: SharedTexts, config: Config, problems: stri
       problems.push(`--data: expected a folder of candles, found nothing of that kind at ${dir}`);
     }
   }
-  const engines = split(texts.engines).filter((name): name is EngineName => {
-    const known = (ENGINE_NAMES as readonly string[]).includes(name);
-    if (!known) problems.push(`--engines: expected one of ${ENGINE_NAMES.join(", ")}, found "${name}"`);
+  const engines = split(texts.engines).filter((name): name is Competitor => {
+    const known = (COMPETITORS as readonly string[]).includes(name);
+    if (!known) problems.push(`--engines: expected one of ${COMPETITORS.join(", ")}, found "${name}"`);
     return known;
   });
   const strideSeconds = texts.stride === undefined ? null : parseDuration(texts.stride);
@@ -114,6 +114,7 @@ export function settingsOf(config: Config, draws: { readonly paths: number; read
   const { updater, engines } = config;
   return {
     ewma: engines.ewma,
+    lgbm: engines.lgbm,
     calibration: engines.calibration,
     rankMatching: engines.rankMatching,
     warmupSecondsCrypto: updater.warmupHoursCrypto * SECONDS_PER_HOUR,

@@ -1,5 +1,6 @@
 import type { EwmaParameters } from "../../config/schema.ts";
 import type { ForecastRequest, MarketSnapshot } from "../../engines/engine.ts";
+import type { LgbmChoices } from "../../engines/lgbm/lgbm.ts";
 import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
 import { MINUTE_STEP_SECONDS } from "../../market/candle.ts";
 import { unixSeconds } from "../../units.ts";
@@ -11,8 +12,11 @@ import type { Chunk, Prompt } from "./plan.ts";
 /** What the live processes would have been configured with, and how to draw. */
 export interface BacktestSettings {
   readonly ewma: Readonly<Record<AssetSymbol, EwmaParameters>>;
+  readonly lgbm: LgbmChoices;
   /** File of the EWMA engine's calibration. */
   readonly calibration: string | null;
+  /** Manifest of trained models; absent: the shipped one. */
+  readonly models?: string | undefined;
   readonly rankMatching: boolean;
   readonly warmupSecondsCrypto: number;
   readonly warmupSecondsOther: number;

@@ -133,7 +133,7 @@ function countedOf(
   { blocks, input }: { readonly blocks: readonly BlockScore[]; readonly input: EngineInput },
 ): CountedAnswer {
   const { engine, engineVersion } = evidence;
-  const calibration = (input.engine === "ewma" ? input.calibration : undefined) ?? null;
+  const calibration = ("calibration" in input ? input.calibration : undefined) ?? null;
   const producer = { engine, engineVersion, calibration };
   return { asset: request.asset, horizon, ...producer, endTime, applied: appliedFactors(input), blocks };
 }

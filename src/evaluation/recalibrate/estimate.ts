@@ -57,6 +57,21 @@ export function estimateFactors(lengths: readonly LengthDays[]): LengthStatistic
   });
 }
 
+/** A run moves no factor further than this: a run on bad data does little harm before somebody looks. */
+const MAX_CHANGE = 1.05;
+
+/** The lengths with factors near those that were in use before (1 where there was none). */
+export function boundChange(
+  lengths: readonly LengthStatistics[],
+  before: readonly LengthStatistics[],
+): LengthStatistics[] {
+  return lengths.map((length) => {
+    const used = before.find(({ seconds }) => seconds === length.seconds)?.factor ?? 1;
+    if (length.factor === null) return length;
+    return { ...length, factor: Math.min(Math.max(length.factor, used / MAX_CHANGE), used * MAX_CHANGE) };
+  });
+}
+
 function bounded(factor: number): number {
   return Math.min(Math.max(factor, MIN_FACTOR), MAX_FACTOR);
 }

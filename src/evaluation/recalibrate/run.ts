@@ -17,6 +17,7 @@ import { VolatilityStore } from "../../store/volatility-store.ts";
 import { SECONDS_PER_DAY, SECONDS_PER_HOUR } from "../../units.ts";
 import { readAnswer, scoreAnswer, type NotScorable, type NotScored, type ScoredAnswer } from "./answer.ts";
 import { countAnswer, seriesKey, withoutOutlived } from "./statistics.ts";
+import { boundChange } from "./estimate.ts";
 import { ScoreTable } from "./table.ts";
 import { loadCandles, nextWindows, windowKey, type Candles, type Window } from "./windows.ts";
 
@@ -103,6 +104,8 @@ class ScoringRun {
   readonly #marks: Map<string, number>;
   readonly #through: Map<string, RecalibrationState["through"][number]>;
   #series: Map<string, RecalibrationSeries>;
+  /** As the run found them: what is in use now. */
+  readonly #before: ReadonlyMap<string, RecalibrationSeries>;
   #isSaved = true;
   readonly #table = new ScoreTable();
   readonly #skipped = new Map<Skipped, number>();
@@ -119,7 +122,8 @@ class ScoringRun {
     this.#slotSeconds = SECONDS_PER_HOUR / options.maxPerHour;
     this.#through = new Map(from.state.through.map((mark) => [windowKey(mark), mark]));
     this.#marks = new Map(from.state.through.map((mark) => [windowKey(mark), mark.end]));
-    this.#series = new Map(from.state.series.map((one) => [seriesKey(one), one]));
+    this.#before = new Map(from.state.series.map((one) => [seriesKey(one), one]));
+    this.#series = new Map(this.#before);
     this.#notes = from.notes;
   }
 
@@ -245,13 +249,19 @@ class ScoringRun {
     if (span.counted > 0) await this.#save();
   }
 
+  #bounded(series: RecalibrationSeries): RecalibrationSeries {
+    const before = this.#before.get(seriesKey(series));
+    const isSame = before?.engineVersion === series.engineVersion;
+    return { ...series, lengths: boundChange(series.lengths, isSame ? before.lengths : []) };
+  }
+
   async #save(): Promise<void> {
     const writtenAt = new Date(this.#options.clocks.market.nowMs()).toISOString();
     await saveRecalibration(this.#options.stateDir, {
       schema: RECALIBRATION_SCHEMA,
       writtenAt,
       through: [...this.#through.values()],
-      series: [...this.#series.values()],
+      series: [...this.#series.values()].map((one) => this.#bounded(one)),
     });
     this.#isSaved = true;
   }

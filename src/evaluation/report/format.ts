@@ -70,7 +70,9 @@ export function isBaselineName(name: string): name is BaselineName {
 const ENGINE_TEXTS: ReadonlyMap<string, string> = new Map([
   ["ewma", "follows the recent volatility with an exponentially weighted average; heavy-tailed random steps"],
   ["patchtst", "a neural network (patch transformer) trained offline"],
-  ["lgbm", "gradient-boosted trees trained offline"],
+  ["lgbm", "gradient-boosted trees trained offline: the EWMA's paths with their middle and scale corrected"],
+  ["lgbm/no-centre", "the same trees without their correction of the middle"],
+  ["lgbm/no-residual", "the same trees without their correction of the scale"],
   ["baseline", "constant volatility per asset: the miner's last resort"],
 ]);
 

@@ -25,6 +25,7 @@ const failure = z.object({ code: z.string(), message: z.string() });
 const pathModel = z.object({
   anchorPrice: price,
   stepSigmas: z.array(z.number().min(0)).min(1).readonly(),
+  centre: z.array(z.number()).readonly().optional(),
   nu: z.number().gt(2),
   latent: z.object({ tau: z.number().min(0), halfLifeSeconds: z.number().min(0) }),
   varianceRatios: z.array(z.object({ seconds: z.number().positive(), ratio: z.number().positive() })).readonly(),
@@ -32,16 +33,49 @@ const pathModel = z.object({
   rankMatched: z.boolean(),
 }) satisfies z.ZodType<PathModel>;
 
+const recalibration = z
+  .array(z.object({ seconds: z.number().positive(), factor: z.number().positive() }))
+  .readonly()
+  .optional();
+
+const numbers = z.array(z.number()).readonly();
+
+const modelReference = z.object({ name: z.string(), sha256: z.string(), file: z.string() });
+
+/** Of the engines whose models correct the EWMA engine's answer. */
+const corrected = {
+  base: pathModel,
+  calibration: z.string().optional(),
+  fallbacks: z.array(failure).readonly(),
+  recalibration,
+};
+
 const input = z.discriminatedUnion("engine", [
+  z.object({
+    engine: z.literal("patchtst"),
+    model: modelReference.extend({ knotSeconds: numbers, ratioSeconds: numbers }),
+    ...corrected,
+    sequence: z.base64(),
+    features: numbers,
+    calendar: numbers,
+  }),
+  z.object({
+    engine: z.literal("lgbm"),
+    model: modelReference.extend({
+      leadSeconds: numbers,
+      centreShrinkage: numbers,
+      residualShrinkage: numbers,
+      featureCount: z.int().positive(),
+    }),
+    ...corrected,
+    features: z.base64(),
+  }),
   z.object({
     engine: z.literal("ewma"),
     model: pathModel,
     calibration: z.string().optional(),
     fallbacks: z.array(failure).readonly(),
-    recalibration: z
-      .array(z.object({ seconds: z.number().positive(), factor: z.number().positive() }))
-      .readonly()
-      .optional(),
+    recalibration,
   }),
   z.object({
     engine: z.literal("baseline"),

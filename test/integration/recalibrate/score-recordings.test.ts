@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import type { Command } from "../../../src/commands/command.ts";
 import { inspectCommand } from "../../../src/commands/inspect.ts";
-import { scoreRecordingsCommand } from "../../../src/commands/score-recordings.ts";
+import { lockRecalibration, scoreRecordingsCommand } from "../../../src/commands/score-recordings.ts";
 import { loadConfig, PACKAGE_ROOT } from "../../../src/config/load.ts";
 import { encodeSimulation } from "../../../src/engines/encode.ts";
 import { simulatePaths } from "../../../src/engines/forecast.ts";
@@ -20,7 +20,7 @@ import { createRecordingLog } from "../../../src/store/recording-log.ts";
 import { loadRecalibration, recalibrationPath, RecalibrationReader } from "../../../src/store/recalibration-store.ts";
 import type { SimulationEvidence } from "../../../src/subnets/synth/evidence.ts";
 import { SECONDS_PER_DAY, SECONDS_PER_HOUR, unixMillis } from "../../../src/units.ts";
-import { acquireLock } from "../../../src/updater/process-lock.ts";
+import { acquireLock, type ProcessLock } from "../../../src/updater/process-lock.ts";
 import {
   EWMA_VERSION_1_INPUT,
   RecordingClock,
@@ -28,6 +28,7 @@ import {
   testIdentity,
 } from "../../support/recorded-exchange.ts";
 import { CALIBRATION, ENGINE, MARKET_START, SimulatedMiner, startsOfDay } from "../../support/simulated-miner.ts";
+import { eventually, SteppedClock } from "../../support/stepped-clock.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 
 /** One day of answers of both horizons, ready to be scored at the end of the second day. */
@@ -275,6 +276,40 @@ describe("score-recordings", () => {
     assert.deepEqual(learnt(miner.stateDir), before);
     const names = (await readdir(miner.stateDir)).filter((name) => name.includes("corrupt-"));
     assert.equal(await readFile(join(miner.stateDir, names[0]!), "utf8"), '{"schema":1,');
+  });
+
+  it("waits its turn as long as it was told to, not longer, and not when it is stopped", async (t) => {
+    const folder = await tempFolder(t);
+    const clock = new SteppedClock(1000);
+    const stop = new AbortController();
+    const rival = await acquireLock(join(folder, "recalibration.lock"));
+    const wait = { waitMinutes: 5, signal: stop.signal, clock };
+    let outcome = "waiting";
+    const settle = (lock: Promise<ProcessLock>): void => {
+      void lock.then(
+        () => (outcome = "held"),
+        (error: unknown) => (outcome = String((error as { code?: unknown }).code)),
+      );
+    };
+    const tick = (seconds: number): Promise<void> =>
+      eventually(() => {
+        if (outcome === "waiting") clock.advance(seconds);
+        return outcome !== "waiting";
+      }, "an outcome");
+    settle(lockRecalibration(folder, wait));
+    await tick(10);
+    assert.equal(outcome, "recalibration/locked");
+    assert.ok(clock.nowMs() >= 1_300_000, String(clock.nowMs()));
+
+    outcome = "waiting";
+    settle(lockRecalibration(folder, wait));
+    await rival.release();
+    await tick(1);
+    assert.equal(outcome, "held");
+
+    const stopped = lockRecalibration(folder, wait);
+    stop.abort();
+    await assert.rejects(stopped);
   });
 
   it("needs candles, and one at a time", async (t) => {
