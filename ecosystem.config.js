@@ -1,7 +1,8 @@
 /**
- * pm2: one updater, one or several axons, and every quarter of an hour the scoring of our own past answers. Mainnet by default; what stands after `--` goes to every process:
+ * pm2: one updater, one or several axons, and by the clock what learns from our own past answers. Mainnet by default; what stands after `--` goes to every process:
  *   npx pm2 start ecosystem.config.js -- --netuid 247 --subtensor.network test
  * Several hotkeys: SYNTH_AXONS="hotkey1:8091,hotkey2:8092" npx pm2 start ecosystem.config.js
+ * Training by the clock too: SYNTH_RETRAIN=1 npx pm2 start ecosystem.config.js
  * ES module: pm2 reads it with require(), which Node >= 20.19 allows.
  */
 import { fileURLToPath } from "node:url";
@@ -48,17 +49,44 @@ function app(name, command, options) {
 }
 
 /**
- * Reads what the others write and is the only writer of its own file: safe beside them. A run ends within ten minutes by
- * itself and goes on in the next; one that pm2 ends is no loss.
+ * Ends by itself and is started again by the clock (this machine's time zone), and once with pm2. Safe beside the others: it writes files
+ * that nobody else writes, as a whole, under a lock; what pm2 ends is no loss.
  */
-function scorer() {
-  const base = app("synth-scorer", "score-recordings", { args: [], listenTimeoutMs: 15_000, maxMemory: "700M" });
-  return { ...base, wait_ready: false, autorestart: false, cron_restart: "*/15 * * * *" };
+function cron(name, schedule, [command, ...args], maxMemory = "700M") {
+  const base = app(name, command, { args, listenTimeoutMs: 15_000, maxMemory });
+  // pm2 would call it "waiting restart" all day.
+  delete base.exp_backoff_restart_delay;
+  return { ...base, wait_ready: false, autorestart: false, cron_restart: schedule };
+}
+
+/** A run that learns from recordings takes ten minutes at most, and they take turns. */
+function learner(name, schedule, command) {
+  return cron(name, schedule, [...command, "--wait-minutes", "11"]);
+}
+
+function retrain(models, everyDays) {
+  return ["retrain", "--models", models, "--every-days", String(everyDays)];
+}
+
+/** SYNTH_RETRAIN=1, where there is a Python with scripts/train/requirements.txt: candles daily (a feed keeps its minutes for three days), training by kind. */
+function training() {
+  if (process.env.SYNTH_RETRAIN !== "1") return [];
+  return [
+    cron("synth-candles", "27 2 * * *", ["download-candles"]),
+    // The hour's rows fade within weeks: a week of held-out days has to judge them.
+    cron("synth-retrain-lgbm-hf", "17 4 * * *", [...retrain("lgbm-hf", 0.9), "--holdout-days", "7"], "4G"),
+    cron("synth-retrain-lgbm-lf", "47 5 */3 * *", retrain("lgbm-lf", 2.5), "4G"),
+    cron("synth-retrain-patchtst", "17 7 * * 0", retrain("patchtst", 6), "4G"),
+  ];
 }
 
 export const apps = [
   // Ready after its first cycle, which may be a warm-up of several days of candles for every asset.
   app("synth-updater", "update", { args: [], listenTimeoutMs: 120_000, maxMemory: "500M" }),
   ...axons().map(({ name, args }) => app(name, "serve", { args, listenTimeoutMs: 15_000, maxMemory: "700M" })),
-  scorer(),
+  learner("synth-scorer", "*/15 * * * *", ["score-recordings"]),
+  learner("synth-calibrate-hf", "12 */3 * * *", ["calibrate", "--model", "HF"]),
+  learner("synth-calibrate-lf-crypto", "42 0 * * *", ["calibrate", "--model", "LF-crypto"]),
+  learner("synth-calibrate-lf-equity", "42 1 * * *", ["calibrate", "--model", "LF-equity"]),
+  ...training(),
 ];

@@ -1,16 +1,21 @@
+import { acceptanceCommand } from "./commands/acceptance.ts";
 import { ablationCommand } from "./commands/ablation.ts";
 import type { Command } from "./commands/command.ts";
 import { backtestCommand } from "./commands/backtest.ts";
 import { calibrateCommand } from "./commands/calibrate.ts";
 import { crpsTestCommand } from "./commands/crps-test.ts";
 import { demoCommand } from "./commands/demo.ts";
+import { downloadCandlesCommand } from "./commands/download-candles.ts";
 import { firewallCommand } from "./commands/firewall.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { marketCommand } from "./commands/market.ts";
+import { promoteCommand } from "./commands/promote.ts";
+import { retrainCommand } from "./commands/retrain.ts";
 import { replayCommand } from "./commands/replay.ts";
 import { scoreRecordingsCommand } from "./commands/score-recordings.ts";
 import { scoreCommand } from "./commands/score.ts";
 import { serveCommand } from "./commands/serve.ts";
+import { trainDataCommand } from "./commands/train-data.ts";
 import { updateCommand } from "./commands/update.ts";
 import { walletPasswordCommand } from "./commands/wallet-password.ts";
 import { allSettingsHelp, commandHelp, programHelp } from "./config/help.ts";
@@ -33,6 +38,11 @@ const COMMANDS: readonly Command[] = [
   backtestCommand,
   calibrateCommand,
   ablationCommand,
+  acceptanceCommand,
+  trainDataCommand,
+  promoteCommand,
+  retrainCommand,
+  downloadCandlesCommand,
   crpsTestCommand,
   firewallCommand,
   walletPasswordCommand,
@@ -109,6 +119,9 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+// ONNX Runtime (1.29 and later) would report its use to Microsoft and leave files in the temp folder; native code reads the
+// environment once, and what worker threads set in theirs does not reach it.
+process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
 const exitCode = await main(process.argv.slice(2));
 // Exit even if a library left a handle open, but not before what was printed has left.
 process.stdout.write("", () => process.exit(exitCode));

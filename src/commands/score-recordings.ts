@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { systemClock } from "../clock.ts";
+import { systemClock, type Clock } from "../clock.ts";
 import { marketClock } from "../config/clock.ts";
 import { EXIT, OperationalError } from "../errors.ts";
 import { scoreRecordings, type ScoringResult, type Skipped } from "../evaluation/recalibrate/run.ts";
@@ -9,6 +9,9 @@ import { SECONDS_PER_HOUR, SECONDS_PER_MINUTE } from "../units.ts";
 import { acquireLock, type ProcessLock } from "../updater/process-lock.ts";
 import { defineCommand } from "./command.ts";
 import { textTable } from "./text-table.ts";
+
+/** Of all commands that learn from recordings: one at a time. */
+export const WAIT_OPTION = z.number().min(0).default(0).describe("wait this long for another run to end");
 
 const options = z.object({
   since: z
@@ -22,6 +25,7 @@ const options = z.object({
     .refine((count) => SECONDS_PER_HOUR % count === 0, "expected a divisor of 3600")
     .default(6)
     .describe("answers scored of each asset, horizon and hour, spread over the hour"),
+  waitMinutes: WAIT_OPTION,
   maxMinutes: z.number().positive().default(10).describe("begin nothing further after this; the next run goes on"),
 });
 
@@ -46,7 +50,7 @@ export const scoreRecordingsCommand = defineCommand({
   positionals: [],
   sections: ["stateDir", "clock", "logging"],
   async run({ config, options: asked, signal, print }) {
-    const lock = await lockRecalibration(config.stateDir);
+    const lock = await lockRecalibration(config.stateDir, { waitMinutes: asked.waitMinutes, signal });
     try {
       const result = await scoreRecordings({
         stateDir: config.stateDir,
@@ -65,17 +69,32 @@ export const scoreRecordingsCommand = defineCommand({
   },
 });
 
-async function lockRecalibration(stateDir: string): Promise<ProcessLock> {
-  try {
-    return await acquireLock(join(stateDir, "recalibration.lock"));
-  } catch (cause) {
-    if (!(cause instanceof OperationalError) || cause.code !== "updater/locked") throw cause;
-    const message = `Another score-recordings (process ${String(cause.details["pid"])}) works on ${stateDir}; wait for its end`;
-    throw new OperationalError("recalibration/locked", message, { details: cause.details });
+const LOCK_RETRY_MS = 2000;
+
+/** Held by whoever learns from recordings. Throws OperationalError `recalibration/locked` when others hold it all the while. */
+export async function lockRecalibration(
+  stateDir: string,
+  wait: { readonly waitMinutes: number; readonly signal: AbortSignal; readonly clock?: Clock },
+): Promise<ProcessLock> {
+  const { waitMinutes, signal, clock = systemClock } = wait;
+  const untilMs = clock.nowMs() + waitMinutes * SECONDS_PER_MINUTE * 1000;
+  for (;;) {
+    try {
+      return await acquireLock(join(stateDir, "recalibration.lock"));
+    } catch (cause) {
+      if (!(cause instanceof OperationalError) || cause.code !== "updater/locked") throw cause;
+      if (clock.nowMs() >= untilMs) {
+        const message = `Another score-recordings (process ${String(cause.details["pid"])}) works on ${stateDir}; wait for its end`;
+        throw new OperationalError("recalibration/locked", message, { details: cause.details });
+      }
+    }
+    signal.throwIfAborted();
+    await clock.sleep(LOCK_RETRY_MS, signal);
   }
 }
 
-function describeScoring(result: ScoringResult): string[] {
+/** What a run scored, as lines of text. */
+export function describeScoring(result: ScoringResult): string[] {
   const { table, scored, counted, skipped, damages, notes, finished } = result;
   const tables = (["1h", "24h"] as const)
     .map((horizon) => table.rows(horizon))

@@ -99,7 +99,9 @@ describe("the daemon under stops and starts", { timeout: 120_000 }, () => {
     assert.ok(answered.length > 0, JSON.stringify(verdicts.map(({ verdict }) => verdict)));
     assert.deepEqual(await serve.exited, { code: 0, signal: null });
     const engines = await recordedEngines(path.join(miner.stateDir, "recordings", miner.axon.hotkey));
-    for (const { prompt } of answered) assert.equal(engines.get(`${prompt.asset}/86400`), "ewma", prompt.asset);
+    for (const { prompt } of answered) {
+      assert.match(engines.get(`${prompt.asset}/86400`)!, /^(patchtst|lgbm|ewma)$/, prompt.asset);
+    }
   });
 
   it("answers while a state file is garbage; the updater reports it, sets it aside and rebuilds", async () => {

@@ -27,7 +27,7 @@ describe("npm run demo", { timeout: 180_000 }, () => {
     for (const asset of ASSET_SYMBOLS) {
       for (const horizon of ["1h", "24h"]) {
         // Recorded shares sleep at night, at weekends and on holidays, as long as their state may be too old.
-        const engine = ASSETS[asset].assetClass === "crypto" ? "ewma" : "(ewma|baseline)";
+        const engine = ASSETS[asset].assetClass === "crypto" ? "(patchtst|lgbm|ewma)" : "(patchtst|lgbm|ewma|baseline)";
         const found = rows.filter((row) => new RegExp(`│ ${asset} +│ +${horizon} │ ${engine} +│`).test(row));
         assert.equal(found.length, 1, `${asset} ${horizon}:\n${stdout}`);
       }

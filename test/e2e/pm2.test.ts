@@ -14,6 +14,9 @@ import { createTestMiner, type TestMiner } from "../support/miner.ts";
 
 const run = promisify(execFile);
 
+/** What learns from our own answers, by the clock. */
+const LEARNERS = ["synth-calibrate-hf", "synth-calibrate-lf-crypto", "synth-calibrate-lf-equity", "synth-scorer"];
+
 interface Pm2Process {
   readonly name: string;
   readonly pm2_env: {
@@ -60,11 +63,11 @@ describe("pm2 with the shipped ecosystem file", { timeout: 180_000 }, () => {
     assert.deepEqual([...started.keys()].sort(), [
       "synth-axon-miner",
       "synth-axon-second",
-      "synth-scorer",
+      ...LEARNERS,
       "synth-updater",
     ]);
-    // The scorer may have done its work already; cron starts it again.
-    started.delete("synth-scorer");
+    // Those that learn may have done their work already; cron starts them again.
+    for (const name of LEARNERS) started.delete(name);
     for (const [name, { status }] of started) assert.equal(status, "online", name);
 
     const startTimeSeconds = Math.ceil(Date.now() / 60_000) * 60 + 60;
@@ -81,6 +84,9 @@ describe("pm2 with the shipped ecosystem file", { timeout: 180_000 }, () => {
       const { verdict, signed } = await askAxon(axon, prompt, context);
       assert.deepEqual([verdict, signed], [CORRECT, true]);
     }
+    // They take turns; one that is stopped before its end says so.
+    let now = await processes();
+    while (LEARNERS.some((name) => now.get(name)!.status !== "stopped")) now = await processes();
     await pm2(["stop", "all"]);
     for (const [name, { status, exit_code }] of await processes()) {
       assert.deepEqual([status, exit_code ?? 0], ["stopped", 0], name);

@@ -278,7 +278,6 @@ describe("replay command", () => {
       assert.equal(code, 0, out);
       assert.match(out, /admission: passed, signed by 5/);
       assert.match(out, /engine: ewma/);
-      assert.match(out, /hand-over: patchtst \(model\/not_installed\)/);
       assert.match(out, /verdict: CORRECT/);
       answers.push(/sha256 [0-9a-f]{64}/.exec(out)![0]);
       const wrong = await run(replayCommand, file, "--receiver", validatorKey.address);
