@@ -5,7 +5,7 @@ import {
   refuseBtauth,
   type BtauthHeaders,
 } from "../bittensor/btauth.ts";
-import { parseSignature } from "../bittensor/signature.ts";
+import { parseSignature, type SignatureClaim } from "../bittensor/signature.ts";
 import { requestMessage } from "../bittensor/signed-message.ts";
 import { publicKeyOf } from "../bittensor/ss58.ts";
 import type { SynapseHeaders } from "../bittensor/synapse-headers.ts";
@@ -17,6 +17,7 @@ import type { NonceBook, NonceClaim, NonceRefusal } from "./nonces.ts";
 import { notVerified, refuse, type Refusal } from "./refusal.ts";
 import type { SignaturePool } from "./signatures.ts";
 import type { FairQueue } from "./fair-queue.ts";
+import type { KnownAddresses } from "./known-addresses.ts";
 import type { Sender } from "./synapse-service.ts";
 
 /** How old a nonce may be at the first sight of its pair, beyond the request's own timeout. */
@@ -32,7 +33,15 @@ export interface Gate {
   readonly signatures: SignaturePool;
   /** Signature checks, in turn by source address. */
   readonly verifications: FairQueue;
+  /** Where validators ask from: their checks go before those of strangers. */
+  readonly known: KnownAddresses;
   readonly clock: Clock;
+}
+
+/** Where a request comes from, and whether it is still waited for. */
+export interface Caller {
+  readonly ip: string;
+  readonly signal: AbortSignal;
 }
 
 export type Admitted = { readonly ok: true; readonly sender: Sender } | Refusal;
@@ -55,7 +64,7 @@ export function screenSynapse(gate: Gate, headers: SynapseHeaders): Admitted {
 }
 
 /** The signature of a screened request; remembers its nonce once it proved valid. */
-export async function verifySynapse(gate: Gate, headers: SynapseHeaders, ip: string): Promise<Refusal | undefined> {
+export async function verifySynapse(gate: Gate, headers: SynapseHeaders, caller: Caller): Promise<Refusal | undefined> {
   const { hotkey: address = "", nonce = 0n, uuid = "", signature: text = "" } = headers.dendrite;
   const signature = parseSignature(text);
   if (signature === undefined) return signatureMismatch();
@@ -66,12 +75,12 @@ export async function verifySynapse(gate: Gate, headers: SynapseHeaders, ip: str
     uuid,
     computedBodyHash: headers.computedBodyHash,
   });
-  const claim = { scheme: "sr25519", address, message, signature } as const;
-  const valid = await gate.verifications.run(ip, () => gate.signatures.verify(claim));
-  if (valid === undefined) return tooManyRequests();
-  if (!valid) return signatureMismatch();
+  const invalid = await checkSignature(gate, { scheme: "sr25519", address, message, signature }, caller);
+  if (invalid !== undefined) return invalid;
   const refused = gate.nonces.claim(synapseClaim(gate, headers));
-  return refused === undefined ? undefined : staleNonce(refused);
+  if (refused !== undefined) return staleNonce(refused);
+  gate.known.add(caller.ip); // only now: a copy of a validator's request must not make its sender known
+  return undefined;
 }
 
 export function screenBtauth(gate: Gate, headers: BtauthHeaders): Admitted {
@@ -85,14 +94,12 @@ export function screenBtauth(gate: Gate, headers: BtauthHeaders): Admitted {
 export async function verifyBtauth(
   gate: Gate,
   headers: BtauthHeaders,
-  request: { ip: string; method: string; target: string; bodySha256: string },
+  request: Caller & { method: string; target: string; bodySha256: string },
 ): Promise<Refusal | undefined> {
   const { scheme, sender, signature } = headers;
   const message = btauthMessage({ ...headers, ...request });
-  const claim = { scheme, address: sender, message, signature };
-  const valid = await gate.verifications.run(request.ip, () => gate.signatures.verify(claim));
-  if (valid === undefined) return tooManyRequests();
-  if (!valid) return signatureMismatch();
+  const invalid = await checkSignature(gate, { scheme, address: sender, message, signature }, request);
+  if (invalid !== undefined) return invalid;
   const nowNs = millisToNanos(gate.clock.nowMs());
   const refused = gate.nonces.claim({
     key: `btauth:${sender}:${headers.nonce.toString()}`,
@@ -100,7 +107,20 @@ export async function verifyBtauth(
     notBeforeNs: nowNs - BTAUTH_BACK_NS - 1n,
     notAfterNs: nowNs + BTAUTH_AHEAD_NS,
   });
-  return refused === undefined ? undefined : staleNonce(refused);
+  if (refused !== undefined) return staleNonce(refused);
+  gate.known.add(request.ip);
+  return undefined;
+}
+
+/** In turn by address. What a client no longer waits for is not checked: hanging up must not cost us a thread's time. */
+async function checkSignature(gate: Gate, claim: SignatureClaim, caller: Caller): Promise<Refusal | undefined> {
+  const { ip, signal } = caller;
+  const check = (): Promise<boolean> => (signal.aborted ? Promise.resolve(false) : gate.signatures.verify(claim));
+  const valid = await gate.verifications.run(ip, check, { first: gate.known.has(ip) });
+  if (signal.aborted) return clientGone();
+  if (valid === undefined) return tooManyRequests();
+  if (!valid) return signatureMismatch();
+  return undefined;
 }
 
 /** The subnet's blacklist, its order and its words. */
@@ -160,6 +180,10 @@ function staleNonce(refused: NonceRefusal): Refusal {
 
 function signatureMismatch(): Refusal {
   return notVerified("signature", "Signature mismatch");
+}
+
+export function clientGone(): Refusal {
+  return refuse(499, "client_gone", "The client closed the connection");
 }
 
 export function tooManyRequests(): Refusal {

@@ -7,11 +7,29 @@ import { PROTOCOL_VERSION, responseMessage } from "../bittensor/signed-message.t
 import { parseSynapseHeaders, UNREAD_HEADERS, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
 import type { Config } from "../config/schema.ts";
 import { millisToNanos, unixMillis, type UnixMillis } from "../units.ts";
-import { screenBtauth, screenSynapse, tooManyRequests, verifyBtauth, verifySynapse, type Gate } from "./admission.ts";
+import {
+  clientGone,
+  screenBtauth,
+  screenSynapse,
+  tooManyRequests,
+  verifyBtauth,
+  verifySynapse,
+  type Caller,
+  type Gate,
+} from "./admission.ts";
+import type { FairShares } from "./fair-share.ts";
 import type { WorkQueue } from "./priority-queue.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 import { parseJsonBody, readBody, screenBody } from "./request-body.ts";
-import { answerResponse, byteLength, digests, fieldTexts, refusalResponse, type Outgoing } from "./response.ts";
+import {
+  answerResponse,
+  byteLength,
+  digests,
+  fieldTexts,
+  gzipped,
+  refusalResponse,
+  type Outgoing,
+} from "./response.ts";
 import type { Slots } from "./slots.ts";
 import type { Accepted, Answer, Exchange, Sender, SynapseService } from "./synapse-service.ts";
 
@@ -19,6 +37,8 @@ export interface AxonContext {
   readonly config: Config["axon"];
   readonly gate: Gate;
   readonly queue: WorkQueue;
+  /** Of the queue, between senders by their stake. */
+  readonly shares: FairShares;
   /** Bodies of btauth/1 requests, which are read before their signature can be checked. */
   readonly unprovenBodies: Slots;
   /** This axon as clients reach it. */
@@ -46,7 +66,7 @@ export interface Settled {
   readonly outgoing: Outgoing;
   readonly code: string;
   readonly closes: boolean;
-  /** Built when the response has left: digests of megabytes must not delay it. */
+  /** What goes on record before the response leaves. */
   readonly exchange: (() => Exchange) | undefined;
 }
 
@@ -119,7 +139,7 @@ async function admitSynapse(context: AxonContext, call: Call, progress: Progress
   if (!screened.ok) return screened;
   const tooMuch = screenBody(call.request, context.config.maxBodyBytes);
   if (tooMuch !== undefined) return tooMuch;
-  const refused = await verifySynapse(context.gate, parsed.value, call.ip);
+  const refused = await verifySynapse(context.gate, parsed.value, callerOf(call));
   if (refused !== undefined) return refused;
   admit(context, progress, screened.sender);
   const body = await readBody(call.request, call.response, bodyLimits(context));
@@ -158,7 +178,7 @@ async function readAndVerify(
   const body = await readBody(call.request, call.response, bodyLimits(context));
   if (!body.ok) return body;
   const refused = await verifyBtauth(context.gate, claim.headers, {
-    ip: call.ip,
+    ...callerOf(call),
     method: call.request.method ?? "",
     target: call.request.url ?? "",
     bodySha256: createHash("sha256").update(body.bytes).digest("hex"),
@@ -172,6 +192,10 @@ async function readAndVerify(
 function admit(context: AxonContext, progress: Progress, sender: Sender): void {
   progress.sender = sender;
   progress.admittedAtMs = context.gate.clock.nowMs();
+}
+
+function callerOf({ ip, abort }: Call): Caller {
+  return { ip, signal: abort.signal };
 }
 
 function bodyLimits({ config }: AxonContext): { maxBytes: number; timeoutMs: number } {
@@ -201,15 +225,22 @@ async function answer(
   const callContext = { sender, receivedAtMs: call.receivedAtMs, deadlineMs, signal: abort.signal };
   try {
     const work = service.gather ? await service.gather(ready.work, callContext) : ready.work;
+    const turn = context.shares.turn(sender.hotkey, { weight: sender.stake, cost: ready.cost });
     const result = await context.queue.submit({
       kind: service.name,
-      priority: sender.stake,
+      priority: turn.priority,
       cost: ready.cost,
       deadlineMs,
       signal: abort.signal,
-      run: () => service.run(work, callContext),
+      run: () => {
+        turn.begin();
+        return service.run(work, callContext);
+      },
     });
-    if (result.kind !== "answered") return unanswered(result.kind, abort.signal);
+    if (result.kind !== "answered") {
+      turn.giveBack();
+      return unanswered(result.kind, abort.signal);
+    }
     progress.queueMs = result.queueMs;
     progress.runMs = result.runMs;
     return await finish(context, call, progress, { answer: result.answer, body: ready.value });
@@ -251,7 +282,7 @@ function unanswered(kind: "full" | "hopeless" | "aborted", signal: AbortSignal):
   const reason = signal.reason as AbortReason;
   switch (reason) {
     case "client":
-      return refuse(499, "client_gone", "The client closed the connection");
+      return clientGone();
     case "deadline":
       return refuse(503, "deadline", "The answer was not ready before the request's timeout");
     case "shutdown":
@@ -275,7 +306,8 @@ async function finish(
   const message = responseMessage({ nonce, dendriteHotkey, axonHotkey: gate.ownHotkey, uuid });
   const signature = formatSignature(await gate.signatures.sign(message));
   const synapse = withTerminals(context, call, progress.synapse, { code: 200, message: "Success", nonce, signature });
-  return { outgoing: answerResponse(name, synapse, fieldTexts(responseFields, result.answer.fields, result.body)) };
+  const outgoing = answerResponse(name, synapse, fieldTexts(responseFields, result.answer.fields, result.body));
+  return { outgoing: await gzipped(outgoing, call.request.headers["accept-encoding"]) };
 }
 
 function refusalFor(context: AxonContext, call: Call, progress: Progress, refusal: Refusal): Outgoing {

@@ -4,7 +4,7 @@ import type { UnixMillis } from "../units.ts";
 import type { Answer } from "./synapse-service.ts";
 
 export interface Job {
-  /** The sender's stake: higher goes first, equals in order of arrival. */
+  /** Higher goes first, equals in order of arrival. */
   readonly priority: number;
   /** Jobs of one kind share a unit of cost and a learned speed: the synapse's name. */
   readonly kind: string;
@@ -18,7 +18,7 @@ export interface Job {
 
 export type JobResult =
   | { readonly kind: "answered"; readonly answer: Answer; readonly queueMs: number; readonly runMs: number }
-  /** `full`: no place left, or displaced by a higher stake. `hopeless`: cannot be ready in time. */
+  /** `full`: no place left, or displaced by a higher priority. `hopeless`: cannot be ready in time. */
   | { readonly kind: "full" | "hopeless" | "aborted" };
 
 export interface WorkQueue {
@@ -80,7 +80,7 @@ export function createWorkQueue(options: { threads: number; maxQueue: number; cl
     for (const other of waiting.keys()) if (other.priority >= job.priority) sum += expectedMs(other);
     return sum;
   };
-  /** Frees a place for a higher stake, taking the lowest and latest. */
+  /** Frees a place for a higher priority, taking the lowest and latest. */
   const displaceFor = (job: Job): boolean => {
     let lowest: Job | undefined;
     for (const other of waiting.keys()) if (lowest === undefined || other.priority <= lowest.priority) lowest = other;

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ServerResponse } from "node:http";
+import { promisify } from "node:util";
+import { constants, gzip } from "node:zlib";
 import { synapseJsonMembers, formatSynapseHeaders, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
 import type { Refusal } from "./refusal.ts";
 
@@ -48,6 +50,34 @@ export function refusalResponse(name: string, synapse: SynapseHeaders, refusal: 
     },
     fragments: [encoder.encode(JSON.stringify({ message: refusal.message }))],
   };
+}
+
+const compress = promisify(gzip);
+/** Below it an answer leaves in a few packets anyway. */
+const MIN_GZIP_BYTES = 16_384;
+
+/**
+ * The response by gzip if the client reads that and it is large. A validator hears every miner at once through one line:
+ * less than half of the bytes is what keeps its timeout. Prices hardly repeat, so Huffman codes alone gain all that gzip
+ * can, in half its time (2.9 MB to 1.3 MB in 15 ms of another thread, measured on 2 × AMD EPYC).
+ */
+export async function gzipped(outgoing: Outgoing, acceptEncoding: string | undefined): Promise<Outgoing> {
+  const bytes = byteLength(outgoing);
+  if (bytes < MIN_GZIP_BYTES || !acceptsGzip(acceptEncoding)) return outgoing;
+  // Prices fit into one chunk: every further one is a trip to the other thread and back.
+  const options = { strategy: constants.Z_HUFFMAN_ONLY, chunkSize: Math.ceil(bytes * 0.6) };
+  const body = await compress(Buffer.concat(outgoing.fragments, bytes), options);
+  return { ...outgoing, headers: { ...outgoing.headers, "content-encoding": "gzip" }, fragments: [body] };
+}
+
+/** RFC 9110: a list of codings, each with an optional weight; weight 0 means never. */
+function acceptsGzip(header: string | undefined): boolean {
+  const coding = header
+    ?.toLowerCase()
+    .split(",")
+    .map((entry) => entry.split(";").map((part) => part.trim()))
+    .find(([name]) => name === "gzip" || name === "x-gzip");
+  return coding !== undefined && !coding.slice(1).some((weight) => /^q=0(\.0*)?$/.test(weight));
 }
 
 export function byteLength(outgoing: Outgoing): number {

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import { normaliseIp } from "../chain/ip-address.ts";
 import type { Metagraph } from "../chain/metagraph.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
@@ -10,12 +9,15 @@ import { OperationalError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Keypair } from "../wallet/keypair.ts";
 import type { AxonContext } from "./call.ts";
+import { limitConnections } from "./connections.ts";
 import { createDesk } from "./desk.ts";
+import { createKnownAddresses } from "./known-addresses.ts";
 import { openNonceBook } from "./nonces.ts";
 import { pingService } from "./ping.ts";
 import { createWorkQueue } from "./priority-queue.ts";
 import { createAddressFilter } from "./sender-address.ts";
 import { startSignaturePool } from "./signatures.ts";
+import { createFairShares } from "./fair-share.ts";
 import { createFairQueue } from "./fair-queue.ts";
 import { createSlots } from "./slots.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
@@ -34,8 +36,8 @@ export interface AxonOptions {
   readonly nonceFile: string;
   /** How many requests are worked on at the same time. */
   readonly threads: number;
-  /** Called once per admitted request, after its response has left. */
-  readonly onExchange: (exchange: Exchange) => void;
+  /** Called once per admitted request and awaited before its response leaves: what a validator has is on record. */
+  readonly onExchange: (exchange: Exchange) => unknown;
 }
 
 export interface AxonStats {
@@ -67,6 +69,11 @@ const KEEP_ALIVE_TIMEOUT_MS = 15_000;
 const MAX_REQUESTS_PER_SOCKET = 1_000;
 /** One thread verifies some 200 to 400 signatures a second; more would take cores from the simulations. */
 const SIGNATURE_THREADS = 1;
+/**
+ * Signature checks of addresses that no validator asked from or publishes: a flood of forged ones takes a fifth of a core. Without a
+ * flood all validators fit into the burst; under one from hundreds of addresses a validator at a new address waits for its luck.
+ */
+const STRANGERS_PACE = { perSecond: 100, burst: 64 };
 
 /** Of at most axon.maxBodyBytes each. */
 const UNPROVEN_BODIES = { total: 64, perOwner: 8 };
@@ -85,6 +92,7 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
     config,
     gate,
     queue,
+    shares: createFairShares(),
     unprovenBodies,
     publicAddress,
     unread: { bytes: 0 },
@@ -100,7 +108,8 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
   const server = createServer(serverOptions, desk.app);
   applyLimits(server, config);
   server.on("checkContinue", desk.app); // the body is invited when the request is admitted
-  const connections = limitConnections(server, config.maxConnectionsPerIp);
+  const limits = { total: config.maxConnections, perAddress: config.maxConnectionsPerIp, known: gate.known };
+  const connections = limitConnections(server, limits);
   try {
     await listen(server, config);
   } catch (error) {
@@ -150,7 +159,9 @@ async function openGate(options: AxonOptions): Promise<Gate> {
       concurrency: SIGNATURE_THREADS + 1, // one more, so that the thread never waits for the event loop
       total: maxVerifications,
       perOwner: maxVerificationsPerIp,
+      pace: { ...STRANGERS_PACE, clock },
     }),
+    known: createKnownAddresses(clock, createAddressFilter("metagraph", options)),
     clock,
   };
 }
@@ -166,7 +177,6 @@ function applyLimits(server: Server, config: Config["axon"]): void {
   server.requestTimeout = HEADERS_TIMEOUT_MS + config.bodyTimeoutMs;
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
-  server.maxConnections = config.maxConnections;
   server.on("clientError", answerClientError);
 }
 
@@ -187,17 +197,6 @@ function answerClientError(error: Error & { code?: string }, socket: Duplex): vo
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
   );
-}
-
-/** Returns the number of open connections. */
-function limitConnections(server: Server, maxPerIp: number): () => number {
-  const places = createSlots({ total: Number.POSITIVE_INFINITY, perOwner: maxPerIp });
-  server.on("connection", (socket: Socket) => {
-    const release = places.take(normaliseIp(socket.remoteAddress ?? "") ?? "");
-    if (release === undefined) socket.destroy();
-    else socket.once("close", release);
-  });
-  return () => places.taken();
 }
 
 async function listen(server: Server, config: Config["axon"]): Promise<void> {

@@ -70,6 +70,7 @@ export interface Exchange {
   readonly message: string;
   /** Hex SHA-256 of each answered field's JSON text. */
   readonly fieldDigests: Readonly<Record<string, string>>;
+  /** Of the body as it left, compressed or not. */
   readonly responseBytes: number;
   readonly evidence: unknown;
   readonly timings: {

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { screenBtauth, screenSynapse, verifyBtauth, verifySynapse, type Gate } from "../axon/admission.ts";
+import { screenBtauth, screenSynapse, verifyBtauth, verifySynapse, type Caller, type Gate } from "../axon/admission.ts";
 import type { NonceBook } from "../axon/nonces.ts";
 import { pingService } from "../axon/ping.ts";
 import { refuse, type Refusal } from "../axon/refusal.ts";
 import { parseJsonBody } from "../axon/request-body.ts";
+import { createKnownAddresses } from "../axon/known-addresses.ts";
 import { createFairQueue } from "../axon/fair-queue.ts";
 import { bodyHash } from "../bittensor/body-hash.ts";
 import { parseBtauthHeaders, usesBtauth } from "../bittensor/btauth.ts";
@@ -78,13 +79,16 @@ type Proof =
     }
   | { readonly ok: false; readonly step: AdmissionStep; readonly refusal: Refusal };
 
+/** Nobody hangs up in a recording. */
+const RECORDED: Caller = { ip: "", signal: new AbortController().signal };
+
 async function proveSynapse(request: RawRequest, options: ReadmissionOptions): Promise<Proof> {
   const parsed = parseSynapseHeaders(request.headers);
   if (!parsed.ok) return refusedAt("headers", badHeaders(parsed.message));
   const gate = replayGate(options, parsed.value.dendrite.nonce);
   const screened = screenSynapse(gate, parsed.value);
   if (!screened.ok) return refusedAt("sender, receiver and nonce", screened);
-  const refusal = await verifySynapse(gate, parsed.value, "");
+  const refusal = await verifySynapse(gate, parsed.value, RECORDED);
   if (refusal !== undefined) return refusedAt("signature", refusal);
   return { ok: true, scheme: "synapse", headers: parsed.value, sender: screened.sender.hotkey };
 }
@@ -98,7 +102,7 @@ async function proveBtauth(request: RawRequest, options: ReadmissionOptions): Pr
   const screened = screenBtauth(gate, parsed.value);
   if (!screened.ok) return refusedAt("sender, receiver and nonce", screened);
   const bodySha256 = createHash("sha256").update(request.body).digest("hex");
-  const signed = { ip: "", method: request.method, target: request.path, bodySha256 };
+  const signed = { ...RECORDED, method: request.method, target: request.path, bodySha256 };
   const refusal = await verifyBtauth(gate, parsed.value, signed);
   if (refusal !== undefined) return refusedAt("signature", refusal);
   const headers = { ...carrier.value, axon: {}, dendrite: { hotkey: sender, nonce, signature: signatureText } };
@@ -128,6 +132,7 @@ function readBody(request: RawRequest, claimedHash: string | null): ReturnType<t
 /** The axon's gate at the time of the request, with signatures checked in this thread. */
 function replayGate(options: ReadmissionOptions, nonce: bigint | undefined): Gate {
   const nowMs = options.receivedAtMs ?? unixMillis(Number((nonce ?? 0n) / 1_000_000n));
+  const clock = { nowMs: () => nowMs, sleep: () => Promise.resolve() };
   return {
     ownHotkey: options.receiver,
     blacklist: { forceValidatorPermit: false, validatorMinStake: 0, allowNonRegistered: true },
@@ -139,8 +144,9 @@ function replayGate(options: ReadmissionOptions, nonce: bigint | undefined): Gat
       sign: () => Promise.reject(new Error("a replay signs nothing")),
       close: () => Promise.resolve(),
     },
+    known: createKnownAddresses(clock, () => false),
     verifications: createFairQueue({ concurrency: 1, total: 1, perOwner: 1 }),
-    clock: { nowMs: () => nowMs, sleep: () => Promise.resolve() },
+    clock,
   };
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { createFairQueue } from "../../../src/axon/fair-queue.ts";
+import { SteppedClock } from "../../support/stepped-clock.ts";
 
 /** Tasks that end when told to, in the order in which they started. */
 function createTasks(): {
@@ -41,6 +42,42 @@ describe("the fair queue", () => {
     assert.deepEqual(started, ["a1", "a2", "b1", "c1", "a3", "b2"]);
     assert.ok((await Promise.all(all)).every((result) => result !== undefined));
     assert.equal(queue.size(), 0);
+  });
+
+  it("lets those who go first go before all others, and lose no place to them", async () => {
+    const queue = createFairQueue({ concurrency: 1, total: 4, perOwner: 4 });
+    const { task, started, endAll } = createTasks();
+    const crowd = ["a", "b", "c", "d"].map((name) => queue.run(name, task(name)));
+    const first = ["v1", "v2"].map((name) => queue.run("v", task(name), { first: true }));
+    assert.equal(await queue.run("e", task("e")), undefined);
+    await endAll();
+    assert.deepEqual(started, ["a", "v1", "v2", "b"]);
+    assert.deepEqual(
+      (await Promise.all([...crowd, ...first])).map((result) => result?.name),
+      ["a", "b", undefined, undefined, "v1", "v2"],
+    );
+    assert.equal(queue.size(), 0);
+  });
+
+  it("paces those who do not go first, and nobody else", async (test) => {
+    test.mock.timers.enable({ apis: ["setTimeout"] });
+    const clock = new SteppedClock(1000);
+    const queue = createFairQueue({
+      concurrency: 9,
+      total: 99,
+      perOwner: 99,
+      pace: { perSecond: 10, burst: 2, clock },
+    });
+    const { task, started } = createTasks();
+    for (const name of ["a1", "a2", "a3", "a4"]) void queue.run("a", task(name));
+    await Promise.resolve();
+    void queue.run("v", task("v1"), { first: true });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(started, ["a1", "a2", "v1"]);
+    clock.advance(0.1);
+    test.mock.timers.tick(100);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(started, ["a1", "a2", "v1", "a3"]);
   });
 
   it("gives a newcomer a place of whoever holds most", async () => {

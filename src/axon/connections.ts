@@ -1,0 +1,55 @@
+import type { Server } from "node:http";
+import type { Socket } from "node:net";
+import { normaliseIp } from "../chain/ip-address.ts";
+import type { KnownAddresses } from "./known-addresses.ts";
+
+/**
+ * Bounds the open sockets, altogether and per address. When all places are taken, the newest socket of the stranger who
+ * holds most makes room for a known address, or for whoever holds fewer. Returns the number of open sockets.
+ */
+export function limitConnections(
+  server: Server,
+  limits: { readonly total: number; readonly perAddress: number; readonly known: KnownAddresses },
+): () => number {
+  const { total, perAddress, known } = limits;
+  const open = new Map<string, Set<Socket>>();
+  let size = 0;
+
+  const remove = (ip: string, socket: Socket): void => {
+    const sockets = open.get(ip);
+    if (!sockets?.delete(socket)) return;
+    size -= 1;
+    if (sockets.size === 0) open.delete(ip);
+  };
+  /** Cuts a socket of the stranger who holds most; false when nobody should yield. */
+  const makeRoom = (ip: string): boolean => {
+    let least = known.has(ip) ? 1 : (open.get(ip)?.size ?? 0) + 2;
+    let victim: string | undefined;
+    for (const [other, sockets] of open) {
+      if (other === ip || sockets.size < least || known.has(other)) continue;
+      victim = other;
+      least = sockets.size + 1; // looked up only where it would be the new victim
+    }
+    if (victim === undefined) return false;
+    const socket = [...open.get(victim)!].at(-1)!;
+    remove(victim, socket);
+    socket.destroy();
+    return true;
+  };
+
+  server.on("connection", (socket: Socket) => {
+    const ip = normaliseIp(socket.remoteAddress ?? "") ?? "";
+    const held = open.get(ip)?.size ?? 0;
+    if (held >= perAddress || (size >= total && !makeRoom(ip))) {
+      socket.destroy();
+      return;
+    }
+    const sockets = open.get(ip) ?? new Set();
+    open.set(ip, sockets.add(socket));
+    size += 1;
+    socket.once("close", () => {
+      remove(ip, socket);
+    });
+  });
+  return () => size;
+}
