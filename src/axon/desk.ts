@@ -1,9 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
 import { normaliseIp } from "../chain/ip-address.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import { handleCall, refuseEarly, type AbortReason, type AxonContext, type Call } from "./call.ts";
+import type { KnownAddresses } from "./known-addresses.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 import { byteLength, send } from "./response.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
@@ -17,7 +19,8 @@ export interface DeskOptions {
   readonly allowed: (ip: string) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly onExchange: (exchange: Exchange) => void;
+  /** Awaited before an answer leaves: its recording must not die with us when a validator has it. */
+  readonly onExchange: (exchange: Exchange) => unknown;
 }
 
 export interface Counts {
@@ -40,8 +43,7 @@ type Arrival = Omit<Call, "service">;
 
 export function createDesk(options: DeskOptions): Desk {
   const { context, allowed, clock, logger, onExchange } = options;
-  const open = createOpenCalls();
-  const counter = createCounter();
+  const [open, counter] = [createOpenCalls(), createCounter()];
   let closing = false;
 
   const turnAway = (call: Arrival, name: string, refusal: Refusal): void => {
@@ -54,6 +56,7 @@ export function createDesk(options: DeskOptions): Desk {
     const { outgoing, code, exchange } = settled;
     counter.count(code, outgoing.status);
     logger.debug({ synapse: call.service.name, ip: call.ip, status: outgoing.status, code }, "Request settled");
+    if (exchange !== undefined) await onExchange(exchange());
     if (!call.response.destroyed) {
       const bytes = byteLength(outgoing);
       context.unread.bytes += bytes;
@@ -62,9 +65,10 @@ export function createDesk(options: DeskOptions): Desk {
       });
       context.unread.bytes -= bytes;
     }
-    if (exchange !== undefined) onExchange(exchange());
   };
+  const isCut = createPipelineGuard(context.gate.known);
   const guard: RequestHandler = (request, response, next) => {
+    if (isCut(request, response)) return;
     const call = open.begin(request, response, clock);
     response.locals["call"] = call;
     if (!allowed(call.ip)) turnAway(call, "", refuse(403, "address", "Forbidden. Sender address is not allowed."));
@@ -80,8 +84,7 @@ export function createDesk(options: DeskOptions): Desk {
   };
 
   const app = express().disable("x-powered-by").disable("etag").set("query parser", false);
-  app.enable("case sensitive routing").enable("strict routing");
-  app.use(guard);
+  app.enable("case sensitive routing").enable("strict routing").use(guard);
   for (const service of options.services) {
     app.all(`/${service.name}`, async (request, response) => {
       if (request.method === "POST" || request.method === "GET") await serve({ ...arrival(response), service });
@@ -111,6 +114,20 @@ export function createDesk(options: DeskOptions): Desk {
       server.closeAllConnections();
       await closed;
     },
+  };
+}
+
+/**
+ * Cuts strangers who send requests before the last one's answer: Node hands over all of them at once, so they would hold
+ * the event loop for as long as they like. No validator's client pipelines. Says whether a request's connection is gone.
+ */
+function createPipelineGuard(known: KnownAddresses): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const busy = new WeakSet<Socket>();
+  return ({ socket }, response) => {
+    if (busy.has(socket) && !known.has(normaliseIp(socket.remoteAddress ?? "") ?? "")) socket.destroy();
+    busy.add(socket);
+    response.once("close", () => busy.delete(socket));
+    return socket.destroyed;
   };
 }
 

@@ -10,6 +10,7 @@ import { PACKAGE_ROOT } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { createSimulationPool } from "../engines/pool.ts";
 import { eventWarnings, openEngines } from "../engines/load.ts";
+import { whenReady } from "../engines/route.ts";
 import { openRecalibration } from "../store/recalibration-store.ts";
 import { describeError, EXIT, OperationalError, UsageError } from "../errors.ts";
 import { createMarketFeed, createSources } from "../feeds/merge.ts";
@@ -112,18 +113,20 @@ async function startServing(
   const reasons = (): readonly string[] =>
     stateReadiness((asset) => reader.snapshot(asset, millisToSeconds(clock.nowMs())), config.health.maxStateAgeSeconds)
       .reasons;
+  const engines = openEngines(
+    config,
+    (reason) => {
+      logger.warn({ reason }, "Part of the engines is missing");
+    },
+    openRecalibration(config.stateDir, clock),
+  );
+  await whenReady(engines);
   const service = createSimulationService({
     hotkey: hotkey(keypair.address),
     reader,
     feed: openFeed(config, { clock, logger }),
     pool,
-    engines: openEngines(
-      config,
-      (reason) => {
-        logger.warn({ reason }, "Part of the engines is missing");
-      },
-      openRecalibration(config.stateDir, clock),
-    ),
+    engines,
     clock,
     logger,
     config,
@@ -140,7 +143,10 @@ async function startServing(
     logger,
     nonceFile: path.join(config.stateDir, "nonces", `${keypair.address}.log`),
     threads: config.engines.threads,
-    onExchange: (exchange) => recordings?.append(exchange),
+    onExchange: (exchange) => {
+      recordings?.append(exchange);
+      return recordings?.recorded();
+    },
   });
   closers.defer(() => axon.close({ graceMs: config.axon.shutdownGraceMs }));
   return {

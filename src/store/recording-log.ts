@@ -42,6 +42,11 @@ export interface RecordingLog {
   append(exchange: Exchange): string;
   /** Resolves when the queue is empty or the disk refuses. */
   flush(): Promise<void>;
+  /**
+   * Resolves when what was appended has been handed to the system (it survives our death, not the machine's), the disk
+   * refused, or RECORD_PATIENCE_MS are over. Never rejects.
+   */
+  recorded(): Promise<void>;
   /** Flushes, makes the segment durable and closes it. What the disk still refuses is lost and counted. */
   close(): Promise<void>;
   stats(): RecordingStats;
@@ -56,8 +61,14 @@ const SEGMENTS_WITHIN_LIMIT = 8;
 /** While the disk refuses, one try in this time; the queue holds what arrives meanwhile. */
 const RETRY_AFTER_MS = 5000;
 const WARN_EVERY_MS = 60_000;
+/**
+ * What an answer waits at most to be on record before it leaves. A write takes a millisecond or two, on a starved machine
+ * more than 50 (measured); a sick disk may take for ever, and validators wait for 50 s.
+ */
+const RECORD_PATIENCE_MS = 1000;
 
 interface Queued {
+  readonly written: PromiseWithResolvers<undefined>;
   readonly date: string;
   readonly payload: Uint8Array;
 }
@@ -88,6 +99,8 @@ class SegmentedLog implements RecordingLog {
   readonly #maxPayloadBytes: number;
   readonly #queue: Queued[] = [];
   #queuedBytes = 0;
+  /** When the write in progress began, about. */
+  #writtenAt = 0;
   #segment: OpenSegment | null = null;
   #draining: Promise<void> | null = null;
   #closed = false;
@@ -114,6 +127,7 @@ class SegmentedLog implements RecordingLog {
     try {
       const { identity } = this.#options;
       this.#enqueue({
+        written: Promise.withResolvers(),
         date: time.slice(0, 10),
         payload: encodePayload({ schema: RECORDING_SCHEMA, id, exchange, identity }),
       });
@@ -141,6 +155,19 @@ class SegmentedLog implements RecordingLog {
     return this.#drain();
   }
 
+  async recorded(): Promise<void> {
+    const record = this.#queue.at(-1);
+    if (this.#draining === null || record === undefined) return;
+    // A disk that has hung for that long already is not waited for again.
+    if (performance.now() - this.#writtenAt > RECORD_PATIENCE_MS) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, RECORD_PATIENCE_MS);
+    });
+    await Promise.race([record.written.promise, this.#draining, patience]);
+    clearTimeout(timer);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.flush();
@@ -166,6 +193,7 @@ class SegmentedLog implements RecordingLog {
   }
 
   async #writeQueue(): Promise<void> {
+    this.#writtenAt = performance.now();
     try {
       while (this.#queue.length > 0) await this.#writeBatch();
       this.#retryAtMs = 0;
@@ -191,7 +219,11 @@ class SegmentedLog implements RecordingLog {
       bytes += size;
     }
     await this.#write(segment, Buffer.concat(frames, bytes));
-    for (const written of this.#queue.splice(0, frames.length)) this.#queuedBytes -= written.payload.length;
+    for (const record of this.#queue.splice(0, frames.length)) {
+      this.#queuedBytes -= record.payload.length;
+      record.written.resolve(undefined);
+    }
+    this.#writtenAt = performance.now();
     this.#counts.written += frames.length;
     this.#counts.writtenBytes += bytes;
   }
