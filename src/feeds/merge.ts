@@ -20,6 +20,8 @@ const LATE_START_SECONDS = SECONDS_PER_HOUR;
 const LATE_START_SHARE = 0.1;
 /** How many times the minutes of a short history another source must have to stand in for it. */
 const CLEARLY_MORE = 1.2;
+/** How far apart two sources' prices may be to confirm each other. */
+const AGREEMENT = 0.02;
 
 export interface SourcesDeps {
   /** The market clock. */
@@ -113,6 +115,7 @@ export function createMarketFeed(deps: MarketFeedDeps): MergedFeed {
     const failures: SourceFailure[] = [];
     const sources = sourcesOf(asset, "price");
     const startMs = performance.now();
+    const jumped: Quote[] = [];
     for (const [index, source] of sources.entries()) {
       // A hanging source may use up its own share of the budget, not that of those behind it.
       const leftMs = feeds.priceTimeoutMs - (performance.now() - startMs);
@@ -125,6 +128,14 @@ export function createMarketFeed(deps: MarketFeedDeps): MergedFeed {
         return answer.value;
       }
       if (failure !== null) failures.push(failure);
+      if (!answer.ok) continue;
+      // Two sources that jumped to the same place saw the market jump.
+      const witness = jumped.find(({ price }) => Math.abs(answer.value.price / price - 1) <= AGREEMENT);
+      if (witness !== undefined) {
+        ledger.note("price", asset, { used: source, failures });
+        return answer.value;
+      }
+      jumped.push(answer.value);
     }
     ledger.note("price", asset, { used: null, failures });
     throw allFailed("price", asset, failures);

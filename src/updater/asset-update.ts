@@ -2,11 +2,12 @@ import { OperationalError } from "../errors.ts";
 import type { CandleAnswer, MarketFeed, SourceFailure } from "../feeds/feed.ts";
 import type { Logger } from "../log.ts";
 import type { AssetSymbol } from "../market/assets.ts";
-import { MINUTE_STEP_SECONDS } from "../market/candle.ts";
+import { MINUTE_STEP_SECONDS, type Candle } from "../market/candle.ts";
 import type { VolatilityStore } from "../store/volatility-store.ts";
 import { SECONDS_PER_HOUR, secondsToMillis, unixSeconds, type UnixSeconds } from "../units.ts";
 import { advance, startState, type HalfLives } from "../volatility/advance.ts";
 import { newestCandle, type SeasonalityStats, type VolatilityState } from "../volatility/state.ts";
+import { tameCandles, type TamedCandles } from "./wild-ticks.ts";
 
 export interface VolatilityParameters extends HalfLives {
   readonly warmupSeconds: number;
@@ -68,8 +69,13 @@ export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Pr
   const seasonality = known && known.until <= to ? known : undefined;
   const start = (): VolatilityState =>
     startState({ asset, source: answer.source, ...parameters, ...(seasonality && { seasonality }) });
-  let state = advance(base.state ?? start(), answer.candles, { ...parameters, source: answer.source });
+  let tamed = tameCandles(answer.candles, newest?.close ?? null);
+  let state = advance(base.state ?? start(), tamed.candles, { ...parameters, source: answer.source });
   if (state === base.state) {
+    if (answer.candles.length > 0) {
+      const reason = wildReason(tamed, answer.candles);
+      return { outcome: "no_new_candles", state, reason, fallbacks: fallbacksOf(answer), restart: null };
+    }
     const others = answer.failures.map(({ source, message }) => `; ${source}: ${message}`);
     const reason = `${answer.source} has no candle from ${isoTime(from)} on${others.join("")}`;
     return { outcome: "no_new_candles", state, reason, fallbacks: fallbacksOf(answer), restart: null };
@@ -78,7 +84,8 @@ export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Pr
     // Another price level: the candles before it are worth nothing to the new one, but its own past is.
     restart = `price level changed at ${isoTime(state.warmFrom)} (${base.state.source} to ${answer.source})`;
     answer = await feed.candles(asset, { from: warmFrom, to }, signal);
-    state = advance(start(), answer.candles, { ...parameters, source: answer.source });
+    tamed = tameCandles(answer.candles, null);
+    state = advance(start(), tamed.candles, { ...parameters, source: answer.source });
   }
   if (state.candleCount === 0) {
     throw new OperationalError(
@@ -88,7 +95,16 @@ export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Pr
     );
   }
   await store.save(state);
-  return { outcome: "advanced", state, reason: frozenReason(state), fallbacks: fallbacksOf(answer), restart };
+  const reason = wildReason(tamed, answer.candles) ?? frozenReason(state);
+  return { outcome: "advanced", state, reason, fallbacks: fallbacksOf(answer), restart };
+}
+
+function wildReason({ wild, heldBack }: TamedCandles, candles: readonly Candle[]): string | null {
+  const [tick] = wild;
+  if (tick)
+    return `${wild.length} wild candle(s) left out, the first at ${isoTime(tick.openTime)}: close ${tick.close}`;
+  const held = heldBack > 0 ? candles.at(-heldBack) : undefined;
+  return held ? `the jump to ${held.close} at ${isoTime(held.openTime)} waits for the candles after it` : null;
 }
 
 /** Quiet markets pause for minutes; a price that stands still for an hour is a feed that does. */
