@@ -1,0 +1,123 @@
+/**
+ * The attackers of a benchmark, in a process of their own: sends `perSecond` requests from many addresses of the loopback,
+ * in turn one without a signature, one of a hotkey nobody knows and one forged under a real validator's hotkey. Prints what
+ * came of them as one JSON line at SIGTERM.
+ */
+import { randomUUID } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import { json } from "node:stream/consumers";
+import { signedRequest, type SynapseCall } from "../../src/bittensor/dendrite.ts";
+import { keypairFromSeed } from "../../src/wallet/keypair.ts";
+import { nextNonce } from "../support/dendrite.ts";
+
+export interface FloodPlan {
+  readonly port: number;
+  readonly receiver: string;
+  /** Whose hotkey the forged requests claim; hex seed. */
+  readonly validator: string;
+  readonly perSecond: number;
+  readonly addresses: number;
+  /** Requests on their way on one connection; beyond it the sender skips its turn. The axon cuts strangers at the second. */
+  readonly pipelined: number;
+}
+
+export interface FloodResult {
+  readonly sent: number;
+  readonly seconds: number;
+  readonly statuses: Readonly<Record<string, number>>;
+}
+
+const TICK_MS = 10;
+const SOCKETS_PER_ADDRESS = 4;
+/** Of a nonce: forged requests are made anew before it is too old. */
+const RENEW_MS = 2000;
+
+interface Line {
+  socket: Socket;
+  pending: number;
+}
+
+const plan = (await json(process.stdin)) as FloodPlan;
+const statuses: Record<string, number> = {};
+let sent = 0;
+
+function bytesOf(call: Pick<SynapseCall, "keypair">, headers: Readonly<Record<string, string>>): Buffer {
+  const simulation_input = {
+    asset: "BTC",
+    start_time: "2026-10-01T12:05:00Z",
+    time_increment: 300,
+    time_length: 86_400,
+    num_simulations: 1000,
+  };
+  const good = signedRequest({
+    ...call,
+    receiverHotkey: plan.receiver,
+    synapse: "Simulation",
+    body: { simulation_input, simulation_output: null },
+    timeoutSeconds: 110,
+    nonce: nextNonce(),
+    uuid: randomUUID(),
+  });
+  const lines = Object.entries({ ...good.headers, ...headers, "content-length": String(Buffer.byteLength(good.body)) });
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  return Buffer.from(`POST /Simulation HTTP/1.1\r\n${head}\r\n${good.body}`);
+}
+
+function hostileRequests(): readonly Buffer[] {
+  const validator = keypairFromSeed(Buffer.from(plan.validator, "hex"));
+  const stranger = keypairFromSeed(new Uint8Array(32).fill(99));
+  return [
+    bytesOf({ keypair: validator }, { bt_header_dendrite_signature: "" }),
+    bytesOf({ keypair: stranger }, {}),
+    bytesOf({ keypair: validator }, { bt_header_dendrite_signature: `0x${"12".repeat(64)}` }),
+  ];
+}
+
+function open(line: Line, localAddress: string): void {
+  line.pending = 0;
+  line.socket = connect({ port: plan.port, host: "127.0.0.1", localAddress });
+  line.socket.setNoDelay(true);
+  line.socket.on("data", (chunk) => {
+    for (const [, status = ""] of chunk.toString("latin1").matchAll(/HTTP\/1\.1 (\d{3}) /g)) {
+      statuses[status] = (statuses[status] ?? 0) + 1;
+      line.pending -= 1;
+    }
+  });
+  line.socket.on("error", () => undefined);
+  line.socket.on("close", () => {
+    statuses["closed"] = (statuses["closed"] ?? 0) + 1;
+    setTimeout(() => {
+      open(line, localAddress);
+    }, TICK_MS);
+  });
+}
+
+const lines: Line[] = [];
+for (let address = 0; address < plan.addresses; address++) {
+  const localAddress = `127.0.${2 + Math.floor(address / 250)}.${1 + (address % 250)}`;
+  for (let index = 0; index < SOCKETS_PER_ADDRESS; index++) {
+    const line = { pending: 0 } as Line;
+    open(line, localAddress);
+    lines.push(line);
+  }
+}
+let requests = hostileRequests();
+setInterval(() => {
+  requests = hostileRequests();
+}, RENEW_MS).unref();
+const startMs = performance.now();
+let turn = 0;
+setInterval(() => {
+  const due = ((performance.now() - startMs) / 1000) * plan.perSecond;
+  for (let tries = 0; sent < due && tries < lines.length; tries++) {
+    const line = lines[turn++ % lines.length]!;
+    if (!line.socket.writable || line.socket.connecting || line.pending >= plan.pipelined) continue;
+    line.pending += 1;
+    line.socket.write(requests[sent++ % requests.length]!);
+  }
+}, TICK_MS);
+process.on("SIGTERM", () => {
+  const result: FloodResult = { sent, seconds: (performance.now() - startMs) / 1000, statuses };
+  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+});
+process.stdout.write('{"ready":true}\n');

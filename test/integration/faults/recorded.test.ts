@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { silentLogger } from "../../../src/log.ts";
+import { createRecordingLog, type RecordingLog } from "../../../src/store/recording-log.ts";
+import { readRecordings } from "../../../src/store/recording-reader.ts";
+import { RecordingClock, recordedExchange, testIdentity } from "../../support/recorded-exchange.ts";
+import { tempFolder } from "../../support/temp-folder.ts";
+
+function openLog(dir: string): RecordingLog {
+  const limits = { maxBytes: 64 * 1024 * 1024, maxAgeDays: 14 };
+  return createRecordingLog({ dir, limits, clock: new RecordingClock(), logger: silentLogger, identity: testIdentity });
+}
+
+async function idsIn(dir: string): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const entry of readRecordings(dir)) if (entry.kind === "recording") ids.push(entry.recording.id);
+  return ids;
+}
+
+describe("an answer that waits for its recording", () => {
+  it("leaves when any other process could read it", async (t) => {
+    const dir = await tempFolder(t);
+    const log = openLog(dir);
+    for (let count = 1; count <= 20; count += 1) {
+      const id = log.append(recordedExchange({ body: new Uint8Array(100_000) }));
+      await log.recorded();
+      assert.equal((await idsIn(dir)).at(-1), id);
+    }
+    await log.close();
+  });
+
+  it("leaves without one where the disk refuses, and at once where it refused a moment ago", async (t) => {
+    const folder = await tempFolder(t);
+    const dir = join(folder, "recordings");
+    await writeFile(dir, "a file where the folder should be");
+    const log = openLog(dir);
+    for (let count = 1; count <= 3; count += 1) {
+      log.append(recordedExchange());
+      await log.recorded();
+    }
+    assert.deepEqual([log.stats().failures, log.stats().queued], [1, 3], "tried once in five seconds");
+    await rm(dir);
+    await log.close();
+    assert.equal((await idsIn(dir)).length, 3);
+  });
+});
