@@ -2,7 +2,7 @@
  * The cadence of the subnet, and ten times it: several validators, bursts with one start_time, replayed faster than real
  * time while every timeout stays what it is. Then an overload, with a backlog of every validator. One JSON line per figure.
  *
- *   npm run bench:load -- [--minutes 60] [--multiples 1,10] [--speeds 20,4] [--backlog 300]
+ *   npm run bench:load -- [--minutes 60] [--multiples 1,10] [--speeds 20,1] [--backlog 300]
  */
 import { parseArgs } from "node:util";
 import { Random } from "../../src/math/random.ts";
@@ -52,7 +52,7 @@ const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "60" },
     multiples: { type: "string", default: "1,10" },
-    speeds: { type: "string", default: "20,4" },
+    speeds: { type: "string", default: "20,1" },
     backlog: { type: "string", default: "300" },
   },
 });
