@@ -129,7 +129,7 @@ interface Run {
 }
 
 interface Batch {
-  readonly models: readonly [TrainedModel] | readonly LgbmModel[];
+  readonly models: readonly Trainable[];
   /** Null: no candles. */
   readonly dates: TrainingDates | null;
 }
@@ -141,7 +141,7 @@ function batchesOf(models: readonly Trainable[], dirs: readonly string[], holdou
     isLgbmModel(model) ? `${model.slice(0, 3)} ${dates?.to}` : model,
   );
   return [...groups.values()].map((own) => ({
-    models: own.map(({ model }) => model) as unknown as Batch["models"],
+    models: own.map(({ model }) => model),
     dates: own[0]!.dates,
   }));
 }
@@ -171,7 +171,7 @@ async function trainAll({
     const place = { dirs, out, work: join(works, dates.to) };
     const before = stagedIn(out);
     try {
-      const [first] = batch;
+      const first = batch[0]!;
       const training = isLgbmModel(first)
         ? boosterTraining(batch.filter(isLgbmModel), dates, place)
         : networkTraining(first, dates, place);
