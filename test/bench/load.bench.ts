@@ -5,6 +5,7 @@
  *   npm run bench:load -- [--minutes 60] [--multiples 1,10] [--speeds 20,1] [--backlog 300]
  */
 import { parseArgs } from "node:util";
+import { ASSET_SYMBOLS } from "../../src/market/assets.ts";
 import { Random } from "../../src/math/random.ts";
 import type { PlannedPrompt, PromptResult } from "./load-client.ts";
 import {
@@ -26,21 +27,7 @@ const HOUR = { horizonSeconds: 3600, timeoutSeconds: 50 } as const;
 const DAY = { horizonSeconds: 86_400, timeoutSeconds: 110 } as const;
 /** docs/synth-subnet.md: 1h prompts of BTC and HYPE every minute, 24h prompts 75 an hour in all. */
 const HOUR_ASSETS = ["BTC", "HYPE"];
-const DAY_ASSETS = [
-  "BTC",
-  "ETH",
-  "SOL",
-  "XRP",
-  "HYPE",
-  "XAU",
-  "NVDAX",
-  "GOOGLX",
-  "TSLAX",
-  "AAPLX",
-  "WTIOIL",
-  "SPCX",
-  "SP500",
-];
+const DAY_ASSETS = ASSET_SYMBOLS.filter((symbol) => symbol !== "SPYX");
 const DAY_EVERY_SECONDS = 3600 / 75;
 /** Validators begin a cycle at the same minute, this far apart. */
 const SPREAD_SECONDS = 5;
