@@ -191,10 +191,16 @@ try {
   for (const phase of PHASES) {
     const startedMs = systemClock.nowMs();
     const samples: Sample[] = [];
+    const each = Math.ceil(phase.prompts / MOMENTS / CONNECTIONS);
     for (let moment = 0; moment < MOMENTS; moment += 1) {
-      const each = Math.ceil(phase.prompts / MOMENTS / CONNECTIONS);
       await Promise.all(Array.from({ length: CONNECTIONS }, () => askInTurn(miner, phase, each)));
       samples.push(await takeSample(miner, serve.pid, probeFile));
+      const { heapUsed, rss } = samples.at(-1)!;
+      process.stderr.write(
+        `${phase.name} ${moment + 1}/${MOMENTS}: ${(moment + 1) * each * CONNECTIONS} prompts, ` +
+          `${Math.round((systemClock.nowMs() - startedMs) / 1000)} s, heap ${(heapUsed / MEGABYTE).toFixed(1)} MB, ` +
+          `resident ${(rss / MEGABYTE).toFixed(0)} MB\n`,
+      );
     }
     passed = report(phase, samples, (systemClock.nowMs() - startedMs) / 1000) && passed;
   }
