@@ -3,7 +3,7 @@ import { unixMillis, type UnixMillis } from "./units.ts";
 
 /**
  * Time as a room is told it. The market clock (candles, start times, staleness) may be a rehearsal clock; the wall
- * clock (nonces, deadlines, request timings) is always the system's.
+ * clock (nonces, recordings) is always the system's; deadlines and timings of requests go by the steady clock.
  */
 export interface Clock {
   nowMs(): UnixMillis;
@@ -17,6 +17,15 @@ const MAX_TIMER_MS = 2_147_483_647;
 export const systemClock: Clock = {
   nowMs: () => unixMillis(Date.now()),
   sleep: (ms, signal) => delay(Math.min(Math.max(ms, 0), MAX_TIMER_MS), undefined, signal ? { signal } : {}),
+};
+
+/**
+ * Unix time as it was when this process started, and what has passed since: no step of the system's clock reaches it.
+ * For deadlines and durations inside one process, never for a time that someone else is told.
+ */
+export const steadyClock: Clock = {
+  nowMs: () => unixMillis(performance.timeOrigin + performance.now()),
+  sleep: (ms, signal) => systemClock.sleep(ms, signal),
 };
 
 /**

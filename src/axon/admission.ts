@@ -112,11 +112,11 @@ export async function verifyBtauth(
   return undefined;
 }
 
-/** In turn by address. What a client no longer waits for is not checked: hanging up must not cost us a thread's time. */
+/** In turn by address. What a client no longer waits for gives up its place: hanging up must not cost us a thread's time. */
 async function checkSignature(gate: Gate, claim: SignatureClaim, caller: Caller): Promise<Refusal | undefined> {
   const { ip, signal } = caller;
-  const check = (): Promise<boolean> => (signal.aborted ? Promise.resolve(false) : gate.signatures.verify(claim));
-  const valid = await gate.verifications.run(ip, check, { first: gate.known.has(ip) });
+  const check = (): Promise<boolean> => gate.signatures.verify(claim);
+  const valid = await gate.verifications.run(ip, check, { first: gate.known.has(ip), signal });
   if (signal.aborted) return clientGone();
   if (valid === undefined) return tooManyRequests();
   if (!valid) return signatureMismatch();

@@ -5,6 +5,7 @@ import { parseBtauthHeaders, usesBtauth, type BtauthHeaders } from "../bittensor
 import { formatSignature } from "../bittensor/signature.ts";
 import { PROTOCOL_VERSION, responseMessage } from "../bittensor/signed-message.ts";
 import { parseSynapseHeaders, UNREAD_HEADERS, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
+import type { Clock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
 import { millisToNanos, unixMillis, type UnixMillis } from "../units.ts";
 import {
@@ -47,6 +48,8 @@ export interface AxonContext {
   readonly unread: { bytes: number };
   /** One per process start, as the SDK has it. */
   readonly uuid: string;
+  /** Of deadlines and timings: a step of the wall clock must not refuse what waits. */
+  readonly steadyClock: Clock;
 }
 
 export type AbortReason = "client" | "deadline" | "shutdown";
@@ -57,7 +60,10 @@ export interface Call {
   readonly response: ServerResponse;
   readonly service: SynapseService;
   readonly ip: string;
+  /** By the wall clock. */
   readonly receivedAtMs: UnixMillis;
+  /** The same moment by the steady clock. */
+  readonly startedMs: UnixMillis;
   readonly abort: AbortController;
 }
 
@@ -68,6 +74,8 @@ export interface Settled {
   readonly closes: boolean;
   /** What goes on record before the response leaves. */
   readonly exchange: (() => Exchange) | undefined;
+  /** Until when the client waits, by the steady clock. */
+  readonly deadlineMs: UnixMillis;
 }
 
 /** Facts that are gathered on the way, for the response and the recording. */
@@ -75,6 +83,7 @@ interface Progress {
   synapse: SynapseHeaders;
   scheme: "synapse" | "btauth";
   sender?: Sender;
+  /** By the steady clock. */
   admittedAtMs?: UnixMillis;
   body: Uint8Array;
   answered: Readonly<Record<string, Uint8Array>>;
@@ -117,6 +126,7 @@ export async function handleCall(context: AxonContext, call: Call): Promise<Sett
     code: refusal?.code ?? "ok",
     closes: refusal?.closes ?? false,
     exchange: exchangeOf(context, call, progress, { outgoing, message: refusal?.message ?? "Success" }),
+    deadlineMs: deadlineOf(context, call, progress),
   };
 }
 
@@ -191,7 +201,7 @@ async function readAndVerify(
 
 function admit(context: AxonContext, progress: Progress, sender: Sender): void {
   progress.sender = sender;
-  progress.admittedAtMs = context.gate.clock.nowMs();
+  progress.admittedAtMs = context.steadyClock.nowMs();
 }
 
 function callerOf({ ip, abort }: Call): Caller {
@@ -220,7 +230,7 @@ async function answer(
     () => {
       abort.abort("deadline" satisfies AbortReason);
     },
-    Math.max(0, deadlineMs - context.gate.clock.nowMs()),
+    Math.max(0, deadlineMs - context.steadyClock.nowMs()),
   );
   const callContext = { sender, receivedAtMs: call.receivedAtMs, deadlineMs, signal: abort.signal };
   try {
@@ -251,7 +261,7 @@ async function answer(
 
 function deadlineOf(context: AxonContext, call: Call, progress: Progress): UnixMillis {
   const seconds = Math.min(progress.synapse.timeoutSeconds, context.config.maxTimeoutSeconds);
-  return unixMillis(call.receivedAtMs + Math.floor(seconds * 1000));
+  return unixMillis(call.startedMs + seconds * 1000);
 }
 
 function prepare(call: Call, progress: Progress): Ready {
@@ -323,18 +333,17 @@ function withTerminals(
   status: { code: number; message: string; nonce?: bigint; signature?: string },
 ): SynapseHeaders {
   const { clock, ownHotkey } = context.gate;
-  const nowMs = clock.nowMs();
   return {
     ...synapse,
     dendrite: { ...synapse.dendrite, ip: call.ip, port: call.request.socket.remotePort },
     axon: {
       statusCode: status.code,
       statusMessage: status.message,
-      processTimeSeconds: (nowMs - call.receivedAtMs) / 1000,
+      processTimeSeconds: (context.steadyClock.nowMs() - call.startedMs) / 1000,
       ip: synapse.axon.ip ?? context.publicAddress.ip,
       port: synapse.axon.port ?? context.publicAddress.port,
       version: PROTOCOL_VERSION,
-      nonce: status.nonce ?? millisToNanos(nowMs),
+      nonce: status.nonce ?? millisToNanos(clock.nowMs()),
       uuid: context.uuid,
       hotkey: ownHotkey,
       signature: status.signature,
@@ -367,10 +376,10 @@ function exchangeOf(
     responseBytes: byteLength(end.outgoing),
     evidence: progress.evidence,
     timings: {
-      admissionMs: admittedAtMs - call.receivedAtMs,
+      admissionMs: admittedAtMs - call.startedMs,
       queueMs: progress.queueMs,
       runMs: progress.runMs,
-      totalMs: context.gate.clock.nowMs() - call.receivedAtMs,
+      totalMs: context.steadyClock.nowMs() - call.startedMs,
     },
   });
 }

@@ -19,7 +19,10 @@ export interface DeskOptions {
   readonly allowed: (ip: string) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Awaited before an answer leaves: its recording must not die with us when a validator has it. */
+  /**
+   * Awaited before an answer leaves, while its client can still wait: its recording must not die with us when a validator
+   * has it.
+   */
   readonly onExchange: (exchange: Exchange) => unknown;
 }
 
@@ -56,7 +59,7 @@ export function createDesk(options: DeskOptions): Desk {
     const { outgoing, code, exchange } = settled;
     counter.count(code, outgoing.status);
     logger.debug({ synapse: call.service.name, ip: call.ip, status: outgoing.status, code }, "Request settled");
-    if (exchange !== undefined) await onExchange(exchange());
+    if (exchange !== undefined) await inTime(onExchange(exchange()), context.steadyClock, settled.deadlineMs);
     if (!call.response.destroyed) {
       const bytes = byteLength(outgoing);
       context.unread.bytes += bytes;
@@ -69,7 +72,7 @@ export function createDesk(options: DeskOptions): Desk {
   const isCut = createPipelineGuard(context.gate.known);
   const guard: RequestHandler = (request, response, next) => {
     if (isCut(request, response)) return;
-    const call = open.begin(request, response, clock);
+    const call = open.begin(request, response, { wall: clock, steady: context.steadyClock });
     response.locals["call"] = call;
     if (!allowed(call.ip)) turnAway(call, "", refuse(403, "address", "Forbidden. Sender address is not allowed."));
     else if (closing) turnAway(call, "", refuse(503, "shutdown", "The axon is shutting down"));
@@ -136,7 +139,7 @@ function arrival(response: Response): Arrival {
 }
 
 interface OpenCalls {
-  begin(request: IncomingMessage, response: ServerResponse, clock: Clock): Arrival;
+  begin(request: IncomingMessage, response: ServerResponse, clocks: { wall: Clock; steady: Clock }): Arrival;
   size(): number;
   /** Waits for the open calls, aborting them after `graceMs`. */
   settle(graceMs: number, clock: Clock): Promise<void>;
@@ -150,9 +153,10 @@ function createOpenCalls(): OpenCalls {
     if (settling && open.size === 0) empty.resolve(undefined);
   };
   return {
-    begin: (request, response, clock) => {
+    begin: (request, response, { wall, steady }) => {
       const ip = normaliseIp(request.socket.remoteAddress ?? "") ?? "";
-      const call = { request, response, ip, receivedAtMs: clock.nowMs(), abort: new AbortController() };
+      const [receivedAtMs, startedMs] = [wall.nowMs(), steady.nowMs()];
+      const call = { request, response, ip, receivedAtMs, startedMs, abort: new AbortController() };
       open.add(call);
       response.once("close", () => {
         if (!response.writableFinished) call.abort.abort("client" satisfies AbortReason);
@@ -202,6 +206,18 @@ function createCounter(): Counter {
       refusedByStatus: Object.fromEntries(refusedByStatus),
     }),
   };
+}
+
+/** Of a client's patience, what stays for the way of the answer. */
+const SEND_RESERVE_MS = 250;
+
+/** Resolves with `work`, or when an answer that waits any longer would be late. */
+async function inTime(work: unknown, clock: Clock, deadlineMs: number): Promise<void> {
+  const settled = new AbortController();
+  const leftMs = deadlineMs - SEND_RESERVE_MS - clock.nowMs();
+  const late = clock.sleep(leftMs, settled.signal).catch(() => undefined);
+  await Promise.race([work, late]);
+  settled.abort();
 }
 
 /**

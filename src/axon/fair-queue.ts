@@ -2,20 +2,18 @@ import type { Clock } from "../clock.ts";
 
 /** Work of many owners that is done in turn. */
 export interface FairQueue {
-  /** Undefined when there was no place for it, or its place went to an owner who held fewer. */
+  /** Undefined when there was no place for it, its place went to an owner who held fewer, or the signal ended its wait. */
   run<Result extends object | boolean>(
     owner: string,
     task: () => Promise<Result>,
-    options?: { readonly first?: boolean },
+    options?: { readonly first?: boolean; readonly signal?: AbortSignal },
   ): Promise<Result | undefined>;
   /** Tasks waiting and running. */
   size(): number;
 }
 
-interface Waiting {
-  start(): void;
-  drop(): void;
-}
+/** Ends a wait: with a turn, or without one. */
+type Waiting = (hasTurn: boolean) => void;
 
 /** How often those who do not go first may start: a bucket of `burst` tokens, filled again by `perSecond`. */
 export interface Pace {
@@ -60,13 +58,53 @@ export interface FairQueueLimits {
   readonly pace?: Pace;
 }
 
-/** Of those who wait the owner who holds most, the latest of several. */
-function largestOf(waiting: ReadonlyMap<string, unknown>, held: ReadonlyMap<string, number>): string | undefined {
-  let largest: string | undefined;
-  for (const owner of waiting.keys()) {
-    if (largest === undefined || held.get(owner)! >= held.get(largest)!) largest = owner;
+/** Tasks that wait, in turn by owner and for each owner in order of arrival. */
+class Lane {
+  readonly #waiting = new Map<string, Waiting[]>();
+
+  get isEmpty(): boolean {
+    return this.#waiting.size === 0;
   }
-  return largest;
+
+  push(owner: string, place: Waiting): void {
+    const places = this.#waiting.get(owner);
+    if (places) places.push(place);
+    else this.#waiting.set(owner, [place]);
+  }
+
+  /** Takes out the first of the owner whose turn it is; the owner is the last then. */
+  shift(): Waiting | undefined {
+    const turn = this.#waiting.entries().next();
+    if (turn.done) return undefined;
+    const [owner, places] = turn.value;
+    this.#waiting.delete(owner);
+    const place = places.shift();
+    if (places.length > 0) this.#waiting.set(owner, places);
+    return place;
+  }
+
+  /** False when it does not wait here (any more). */
+  remove(owner: string, place: Waiting | undefined): boolean {
+    const places = this.#waiting.get(owner) ?? [];
+    const index = places.findIndex((each) => each === place);
+    if (index < 0) return false;
+    places.splice(index, 1);
+    if (places.length === 0) this.#waiting.delete(owner);
+    return true;
+  }
+
+  last(owner: string): Waiting | undefined {
+    return this.#waiting.get(owner)?.at(-1);
+  }
+
+  /** Of those who wait the owner who holds most, the latest of several. */
+  largest(held: ReadonlyMap<string, number>): string | undefined {
+    let largest: string | undefined;
+    for (const owner of this.#waiting.keys()) {
+      if (largest === undefined || held.get(owner)! >= held.get(largest)!) largest = owner;
+    }
+    return largest;
+  }
 }
 
 /**
@@ -76,8 +114,7 @@ function largestOf(waiting: ReadonlyMap<string, unknown>, held: ReadonlyMap<stri
  * every fifth turn, and lose no place to them.
  */
 export function createFairQueue(limits: FairQueueLimits): FairQueue {
-  /** In order of their turns, those that go first apart. */
-  const [preferred, ordinary] = [new Map<string, Waiting[]>(), new Map<string, Waiting[]>()];
+  const [preferred, ordinary] = [new Lane(), new Lane()];
   const held = new Map<string, number>();
   let running = 0;
   let size = 0;
@@ -92,55 +129,49 @@ export function createFairQueue(limits: FairQueueLimits): FairQueue {
   const startNext = (): void => {
     while (running < limits.concurrency) {
       // Every fifth turn is an ordinary one's, as far as their pace goes: a known address must not shut out a new one.
-      const isOrdinary = ordinary.size > 0 && (preferred.size === 0 || inARow >= MAX_PREFERRED_IN_A_ROW) && mayStart();
-      const waiting = isOrdinary ? ordinary : preferred;
-      const turn = waiting.entries().next();
-      if (turn.done) return;
+      const isOrdinary = !ordinary.isEmpty && (preferred.isEmpty || inARow >= MAX_PREFERRED_IN_A_ROW) && mayStart();
+      const place = (isOrdinary ? ordinary : preferred).shift();
+      if (place === undefined) return;
       inARow = isOrdinary ? 0 : inARow + 1;
-      const [owner, tasks] = turn.value;
-      waiting.delete(owner);
-      const task = tasks.shift()!;
-      if (tasks.length > 0) waiting.set(owner, tasks);
       running += 1;
-      task.start();
+      place(true);
     }
   };
   const mayStart = limits.pace ? createPacer(limits.pace, startNext) : () => true;
+  const leave = (lane: Lane, owner: string, place: Waiting | undefined): void => {
+    if (!lane.remove(owner, place)) return; // it has its turn already
+    count(owner, -1);
+    place?.(false);
+  };
   /** Takes a waiting place from the owner who holds most, if that is more than `owner` would or `owner` goes first. */
   const displaceFor = (owner: string, first: boolean): boolean => {
-    const waiting = first && ordinary.size === 0 ? preferred : ordinary;
-    const largest = largestOf(waiting, held);
-    const yields = first && waiting === ordinary;
+    const lane = first && ordinary.isEmpty ? preferred : ordinary;
+    const largest = lane.largest(held);
+    const yields = first && lane === ordinary;
     if (largest === undefined || (!yields && held.get(largest)! <= (held.get(owner) ?? 0) + 1)) return false;
-    const tasks = waiting.get(largest)!;
-    tasks.pop()!.drop();
-    if (tasks.length === 0) waiting.delete(largest);
-    count(largest, -1);
+    leave(lane, largest, lane.last(largest));
     return true;
   };
 
   return {
-    run: async (owner, task, { first = false } = {}) => {
-      if ((held.get(owner) ?? 0) >= limits.perOwner) return undefined;
+    run: async (owner, task, { first = false, signal } = {}) => {
+      if (signal?.aborted || (held.get(owner) ?? 0) >= limits.perOwner) return undefined;
       if (size >= limits.total && !displaceFor(owner, first)) return undefined;
       count(owner, 1);
-      const { promise, resolve } = Promise.withResolvers<boolean>();
-      const place: Waiting = {
-        start: () => {
-          resolve(true);
-        },
-        drop: () => {
-          resolve(false);
-        },
+      const lane = first ? preferred : ordinary;
+      const { promise, resolve: place } = Promise.withResolvers<boolean>();
+      const hangUp = (): void => {
+        leave(lane, owner, place);
       };
-      const waiting = first ? preferred : ordinary;
-      const tasks = waiting.get(owner);
-      if (tasks) tasks.push(place);
-      else waiting.set(owner, [place]);
+      lane.push(owner, place);
+      signal?.addEventListener("abort", hangUp, { once: true });
       startNext();
-      if (!(await promise)) return undefined;
+      const hasTurn = await promise;
+      signal?.removeEventListener("abort", hangUp);
+      if (!hasTurn) return undefined;
       try {
-        return await task();
+        // Its client may have gone between its turn and now.
+        return signal?.aborted ? undefined : await task();
       } finally {
         running -= 1;
         count(owner, -1);

@@ -10,6 +10,7 @@ export interface Job {
   readonly kind: string;
   /** In the kind's unit of work; 0 for work that takes no time. */
   readonly cost: number;
+  /** By the queue's clock. */
   readonly deadlineMs: UnixMillis;
   /** Ends the wait, or the run, when the answer is no longer wanted. */
   readonly signal: AbortSignal;

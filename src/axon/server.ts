@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Metagraph } from "../chain/metagraph.ts";
-import type { Clock } from "../clock.ts";
+import { steadyClock, type Clock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
 import { OperationalError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -11,7 +11,7 @@ import type { Keypair } from "../wallet/keypair.ts";
 import type { AxonContext } from "./call.ts";
 import { limitConnections } from "./connections.ts";
 import { createDesk } from "./desk.ts";
-import { createKnownAddresses } from "./known-addresses.ts";
+import { openKnownAddresses } from "./known-addresses.ts";
 import { openNonceBook } from "./nonces.ts";
 import { pingService } from "./ping.ts";
 import { createWorkQueue } from "./priority-queue.ts";
@@ -31,9 +31,13 @@ export interface AxonOptions {
   readonly services: readonly SynapseService[];
   /** Wall clock. */
   readonly clock: Clock;
+  /** Of deadlines and timings; the process's own unless given. */
+  readonly steadyClock?: Clock;
   readonly logger: Logger;
   /** Journal of accepted nonces, written by this axon alone. */
   readonly nonceFile: string;
+  /** Where validators asked from, written by this axon alone. */
+  readonly addressFile: string;
   /** How many requests are worked on at the same time. */
   readonly threads: number;
   /** Called once per admitted request and awaited before its response leaves: what a validator has is on record. */
@@ -82,10 +86,10 @@ const OVERDUE_CHECK_MS = 1000;
 
 /** Opens the axon. Throws OperationalError: AXON_LISTEN, AXON_ALLOW_IPS, NONCE_JOURNAL. */
 export async function startAxon(options: AxonOptions): Promise<Axon> {
-  const { config, clock, logger } = options;
+  const { config, clock, logger, steadyClock: steady = steadyClock } = options;
   const allowed = createAddressFilter(config.allowIps, options);
   const gate = await openGate(options);
-  const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock });
+  const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock: steady });
   const publicAddress = { ip: config.externalIp ?? config.ip, port: config.externalPort ?? config.port };
   const unprovenBodies = createSlots(UNPROVEN_BODIES);
   const context: AxonContext = {
@@ -97,6 +101,7 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
     publicAddress,
     unread: { bytes: 0 },
     uuid: randomUUID(),
+    steadyClock: steady,
   };
   const services = [pingService, ...options.services];
   const desk = createDesk({ context, services, allowed, clock, logger, onExchange: options.onExchange });
@@ -159,9 +164,14 @@ async function openGate(options: AxonOptions): Promise<Gate> {
       concurrency: SIGNATURE_THREADS + 1, // one more, so that the thread never waits for the event loop
       total: maxVerifications,
       perOwner: maxVerificationsPerIp,
-      pace: { ...STRANGERS_PACE, clock },
+      pace: { ...STRANGERS_PACE, clock: options.steadyClock ?? steadyClock },
     }),
-    known: createKnownAddresses(clock, createAddressFilter("metagraph", options)),
+    known: await openKnownAddresses({
+      file: options.addressFile,
+      published: createAddressFilter("metagraph", options),
+      clock,
+      logger,
+    }),
     clock,
   };
 }
@@ -169,6 +179,7 @@ async function openGate(options: AxonOptions): Promise<Gate> {
 async function closeGate(gate: Gate): Promise<void> {
   await gate.signatures.close(); // no verified request can reach the journal after this
   gate.nonces.close();
+  await gate.known.close();
 }
 
 function applyLimits(server: Server, config: Config["axon"]): void {

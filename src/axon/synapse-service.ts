@@ -10,7 +10,7 @@ export interface Sender {
 export interface CallContext {
   readonly sender: Sender;
   readonly receivedAtMs: UnixMillis;
-  /** Wall-clock time by which the answer must have left. */
+  /** When the answer must have left, by the steady clock. */
   readonly deadlineMs: UnixMillis;
   readonly signal: AbortSignal;
 }

@@ -142,6 +142,7 @@ async function startServing(
     clock: systemClock,
     logger,
     nonceFile: path.join(config.stateDir, "nonces", `${keypair.address}.log`),
+    addressFile: path.join(config.stateDir, "addresses", `${keypair.address}.json`),
     threads: config.engines.threads,
     onExchange: (exchange) => {
       recordings?.append(exchange);

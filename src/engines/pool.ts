@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
-import { systemClock, type Clock } from "../clock.ts";
+import { steadyClock, type Clock } from "../clock.ts";
 import { describeError, OperationalError } from "../errors.ts";
 import { unixSeconds, type UnixMillis } from "../units.ts";
 import type { HandOver } from "./engine.ts";
@@ -11,7 +11,7 @@ export interface SimulationPoolOptions {
   readonly threads: number;
   /** Longest time of one attempt, waiting for a thread included. */
   readonly simulationTimeoutMs: number;
-  /** Wall clock of the deadlines. */
+  /** Of the deadlines. */
   readonly clock?: Clock;
   /** Module that exports `simulate(task)`; tests put a faulty one here. */
   readonly workerFile?: string;
@@ -19,7 +19,7 @@ export interface SimulationPoolOptions {
 
 export interface SimulateOptions {
   readonly signal?: AbortSignal;
-  /** Wall-clock time by which a result must be there. */
+  /** When a result must be there, by the steady clock. */
   readonly deadlineMs?: UnixMillis;
 }
 
@@ -91,7 +91,7 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): 
 
 /** Opens the pool and returns when every thread has compiled the kernels. */
 export async function createSimulationPool(options: SimulationPoolOptions): Promise<SimulationPool> {
-  const clock = options.clock ?? systemClock;
+  const clock = options.clock ?? steadyClock;
   const counts = { completed: 0, timeouts: 0, workerFailures: 0 };
   const piscina = new Piscina<ForecastTask, ForecastResult>({
     filename: options.workerFile ?? fileURLToPath(new URL("./worker.ts", import.meta.url)),
@@ -123,9 +123,7 @@ export async function createSimulationPool(options: SimulationPoolOptions): Prom
   }
 
   async function run(task: ForecastTask, deadlineMs: number): Promise<ForecastResult> {
-    // The wall clock is read once: a step of it must not take the baseline's time away.
-    const endsAtMs = performance.now() + (deadlineMs - clock.nowMs());
-    const leftMs = (): number => Math.min(options.simulationTimeoutMs, endsAtMs - performance.now());
+    const leftMs = (): number => Math.min(options.simulationTimeoutMs, deadlineMs - clock.nowMs());
     const [first, last] = [task.inputs[0]!, task.inputs.at(-1)!];
     const handOvers: HandOver[] = [];
     try {

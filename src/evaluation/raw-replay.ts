@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from "../clock.ts";
+import { steadyClock, type Clock } from "../clock.ts";
 import type { ForecastRequest, StateSnapshot } from "../engines/engine.ts";
 import { runForecast } from "../engines/forecast.ts";
 import { planForecast, whenReady, type Engines } from "../engines/route.ts";
@@ -26,7 +26,7 @@ export async function rehearse(
 ): Promise<Rehearsal> {
   const { snapshot, engines, clock } = deps;
   const feed = { price: () => Promise.reject(new OperationalError("replay/offline", "a replay asks no feed")) };
-  const anchors = createAnchors({ feed, clock, wallClock: systemClock, priceTimeoutMs: 1000 });
+  const anchors = createAnchors({ feed, clock, steady: steadyClock, priceTimeoutMs: 1000 });
   const { anchor } = await anchors.find(request.asset, { snapshot, timeoutMs: 1000 });
   await whenReady(engines);
   const plan = planForecast(request, { asset: request.asset, volatility: snapshot, anchor }, engines);

@@ -4,7 +4,6 @@ import type { NonceBook } from "../axon/nonces.ts";
 import { pingService } from "../axon/ping.ts";
 import { refuse, type Refusal } from "../axon/refusal.ts";
 import { parseJsonBody } from "../axon/request-body.ts";
-import { createKnownAddresses } from "../axon/known-addresses.ts";
 import { createFairQueue } from "../axon/fair-queue.ts";
 import { bodyHash } from "../bittensor/body-hash.ts";
 import { parseBtauthHeaders, usesBtauth } from "../bittensor/btauth.ts";
@@ -144,7 +143,7 @@ function replayGate(options: ReadmissionOptions, nonce: bigint | undefined): Gat
       sign: () => Promise.reject(new Error("a replay signs nothing")),
       close: () => Promise.resolve(),
     },
-    known: createKnownAddresses(clock, () => false),
+    known: { add: () => undefined, has: () => false, close: () => Promise.resolve() },
     verifications: createFairQueue({ concurrency: 1, total: 1, perOwner: 1 }),
     clock,
   };

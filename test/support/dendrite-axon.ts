@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 import { startAxon, type Axon, type AxonOptions } from "../../src/axon/server.ts";
 import type { Accepted, Answer, CallContext, Exchange, SynapseService } from "../../src/axon/synapse-service.ts";
 import { staticMetagraph } from "../../src/chain/metagraph.ts";
-import { systemClock, type Clock } from "../../src/clock.ts";
+import { steadyClock, systemClock, type Clock } from "../../src/clock.ts";
 import { silentLogger } from "../../src/log.ts";
 import { unixMillis } from "../../src/units.ts";
 import { keypairFromSeed } from "../../src/wallet/keypair.ts";
@@ -116,6 +116,8 @@ export interface TestAxon {
   readonly ask: { readonly port: number; readonly keypair: typeof VALIDATOR; readonly receiverHotkey: string };
   /** Adds to the wall clock as the axon sees it. */
   readonly shiftClock: (seconds: number) => void;
+  /** Adds to all clocks: time that truly passes. */
+  readonly passTime: (seconds: number) => void;
 }
 
 export async function openAxon(
@@ -128,14 +130,16 @@ export async function openAxon(
     threads?: number;
     folder?: string;
     logger?: AxonOptions["logger"];
+    /** Called after the exchange was kept, and awaited. */
+    recorded?: () => Promise<unknown>;
   } = {},
 ): Promise<TestAxon> {
   const folder = options.folder ?? (await tempFolder(test));
   const file = join(folder, "metagraph.json");
   writeFileSync(file, JSON.stringify({ neurons: NEURONS }));
-  let shiftMs = 0;
+  let [shiftMs, passedMs] = [0, 0];
   const clock: Clock = {
-    nowMs: () => unixMillis(systemClock.nowMs() + shiftMs),
+    nowMs: () => unixMillis(systemClock.nowMs() + shiftMs + passedMs),
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
   };
   const exchanges: Exchange[] = [];
@@ -152,10 +156,15 @@ export async function openAxon(
     metagraph: options.metagraph ?? staticMetagraph(file, { clock, logger }),
     services: options.services ?? [simulationService(echo)],
     clock,
+    steadyClock: { ...steadyClock, nowMs: () => unixMillis(steadyClock.nowMs() + passedMs) },
     logger,
     nonceFile: join(folder, "nonces"),
+    addressFile: join(folder, "addresses.json"),
     threads: options.threads ?? 2,
-    onExchange: (exchange) => exchanges.push(exchange),
+    onExchange: (exchange) => {
+      exchanges.push(exchange);
+      return options.recorded?.();
+    },
   });
   test.after(() => axon.close({ graceMs: 0 }));
   const ask = { port: axon.port, keypair: VALIDATOR, receiverHotkey: MINER.address };
@@ -167,6 +176,9 @@ export async function openAxon(
     ask,
     shiftClock: (seconds) => {
       shiftMs += seconds * 1000;
+    },
+    passTime: (seconds) => {
+      passedMs += seconds * 1000;
     },
   };
 }

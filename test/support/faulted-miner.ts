@@ -56,7 +56,7 @@ export class FaultedMiner {
       pool: { simulate: (task) => runForecast(task) },
       engines: openEngines(config, (problem) => assert.fail(problem)),
       clock,
-      wallClock: { nowMs: () => clock.nowMs(), sleep: () => new Promise<void>(() => undefined) },
+      steadyClock: { nowMs: () => clock.nowMs(), sleep: () => new Promise<void>(() => undefined) },
       logger: silentLogger,
       config,
     });

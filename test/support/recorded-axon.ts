@@ -84,6 +84,7 @@ export async function startRecordedAxon(stateDir: string): Promise<RecordedAxon>
     clock: systemClock,
     logger: silentLogger,
     nonceFile: join(stateDir, "nonces.log"),
+    addressFile: join(stateDir, "addresses.json"),
     threads: 1,
     onExchange: (exchange) => log.append(exchange),
   });

@@ -20,7 +20,7 @@ export interface Anchor {
 
 export interface AnchorOptions {
   readonly snapshot: StateSnapshot;
-  /** Longest wait for a live price, in wall-clock milliseconds. */
+  /** Longest wait for a live price. */
   readonly timeoutMs: number;
 }
 
@@ -54,8 +54,8 @@ export function createAnchors(deps: {
   readonly feed: PriceFeed;
   /** The market clock, by which prices age. */
   readonly clock: Clock;
-  /** The wall clock, by which validators wait. */
-  readonly wallClock: Clock;
+  /** By which validators wait. */
+  readonly steady: Clock;
   /** Longest time of one fetch. */
   readonly priceTimeoutMs: number;
 }): Anchors {
@@ -75,7 +75,7 @@ export function createAnchors(deps: {
   function sharedFetch(asset: AssetSymbol, reference: number | undefined): Promise<Quote> {
     const running = fetches.get(asset);
     if (running !== undefined) return running;
-    const limit = { clock: deps.wallClock, timeoutMs: deps.priceTimeoutMs };
+    const limit = { clock: deps.steady, timeoutMs: deps.priceTimeoutMs };
     const fetch = withinTime(fetchPrice(asset, reference), limit).finally(() => fetches.delete(asset));
     fetches.set(asset, fetch);
     return fetch;
@@ -99,7 +99,7 @@ export function createAnchors(deps: {
       const isFresh = snapshot.status === "ok" && snapshot.ageSeconds <= FRESH_CLOSE_SECONDS;
       const reference = isFresh ? close?.price : undefined;
       try {
-        const quote = await withinTime(sharedFetch(asset, reference), { clock: deps.wallClock, timeoutMs });
+        const quote = await withinTime(sharedFetch(asset, reference), { clock: deps.steady, timeoutMs });
         return { anchor: aged({ price: quote.price, source: quote.source, atMs: quote.asOfMs }), failure: null };
       } catch (error) {
         const code = error instanceof OperationalError ? error.code : "feed/failed";
@@ -123,7 +123,7 @@ async function withinTime<T>(work: Promise<T>, limit: { clock: Clock; timeoutMs:
   }
 }
 
-/** Wall-clock milliseconds that may be spent on a price when an answer is due at `deadlineMs`. */
+/** Milliseconds that may be spent on a price when an answer is due at `deadlineMs`. */
 export function anchorBudgetMs(options: { nowMs: UnixMillis; deadlineMs: UnixMillis; priceTimeoutMs: number }): number {
   const leftMs = options.deadlineMs - options.nowMs;
   return Math.max(0, Math.min(options.priceTimeoutMs, leftMs * ANCHOR_SHARE));

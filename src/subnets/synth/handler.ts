@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Answer, CallContext, SynapseService } from "../../axon/synapse-service.ts";
-import { systemClock, type Clock } from "../../clock.ts";
+import { steadyClock, type Clock } from "../../clock.ts";
 import type { Config } from "../../config/schema.ts";
 import type { EngineName, ForecastRequest, HandOver, StateSnapshot } from "../../engines/engine.ts";
 import type { SimulationPool } from "../../engines/pool.ts";
@@ -31,8 +31,8 @@ export interface SimulationServiceDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly config: { readonly feeds: Pick<Config["feeds"], "priceTimeoutMs"> };
-  /** The wall clock of deadlines. */
-  readonly wallClock?: Clock;
+  /** Of deadlines. */
+  readonly steadyClock?: Clock;
 }
 
 export interface SimulationServiceStats {
@@ -65,10 +65,10 @@ const EXPECTED_CODES: ReadonlySet<string> = new Set([
 /** The Synth subnet's synapse: a prompt in, simulated paths out. */
 export function createSimulationService(deps: SimulationServiceDeps): SimulationService {
   const { logger, pool, reader } = deps;
-  const wallClock = deps.wallClock ?? systemClock;
+  const steady = deps.steadyClock ?? steadyClock;
   const priceTimeoutMs = deps.config.feeds.priceTimeoutMs;
-  const anchors = createAnchors({ feed: deps.feed, clock: deps.clock, wallClock, priceTimeoutMs });
-  const ledger = createFallbackLedger({ clock: wallClock, logger, expectedCodes: EXPECTED_CODES });
+  const anchors = createAnchors({ feed: deps.feed, clock: deps.clock, steady, priceTimeoutMs });
+  const ledger = createFallbackLedger({ clock: steady, logger, expectedCodes: EXPECTED_CODES });
   let answered = 0;
 
   async function findAnchor(
@@ -76,7 +76,7 @@ export function createSimulationService(deps: SimulationServiceDeps): Simulation
     volatility: StateSnapshot,
     context: CallContext,
   ): Promise<Anchor> {
-    const timeoutMs = anchorBudgetMs({ nowMs: wallClock.nowMs(), deadlineMs: context.deadlineMs, priceTimeoutMs });
+    const timeoutMs = anchorBudgetMs({ nowMs: steady.nowMs(), deadlineMs: context.deadlineMs, priceTimeoutMs });
     const found = await anchors.find(request.asset, { snapshot: volatility, timeoutMs });
     if (found.failure !== null) ledger.note(request.asset, "anchor", { ...found.failure, ...found.anchor });
     return found;
@@ -109,7 +109,7 @@ export function createSimulationService(deps: SimulationServiceDeps): Simulation
       // The client has gone: nobody reads the answer, and nothing of ours failed.
       if (context.signal.aborted)
         return { ok: false, status: 503, code: "simulation/aborted", message: "Request aborted" };
-      if (wallClock.nowMs() >= context.deadlineMs) {
+      if (steady.nowMs() >= context.deadlineMs) {
         const message = "The answer was not ready before the request's timeout";
         return { ok: false, status: 503, code: "simulation/deadline", message };
       }

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { pino } from "pino";
 import { openMetagraph, type Metagraph } from "../../../src/chain/metagraph.ts";
-import { createKnownAddresses } from "../../../src/axon/known-addresses.ts";
+import { openKnownAddresses } from "../../../src/axon/known-addresses.ts";
 import { talk } from "../../fuzz/axon.ts";
 import { openAxon } from "../../support/dendrite-axon.ts";
 import { askAxon } from "../../support/dendrite.ts";
 import { eventually, SteppedClock } from "../../support/stepped-clock.ts";
+import { tempFolder } from "../../support/temp-folder.ts";
 
 interface Crowd {
   readonly sockets: Socket[];
@@ -74,9 +78,20 @@ describe("requests before the last one's answer", () => {
 });
 
 describe("known addresses", () => {
-  it("are the published ones always, and those of valid signatures for a day", () => {
+  const openIn = (
+    folder: string,
+    options: { clock?: SteppedClock; warnings?: string[] } = {},
+  ): ReturnType<typeof openKnownAddresses> =>
+    openKnownAddresses({
+      file: join(folder, "addresses", "hotkey.json"),
+      published: (ip) => ip === "192.0.2.3",
+      clock: options.clock ?? new SteppedClock(1e9),
+      logger: pino({ level: "warn" }, { write: (line: string) => options.warnings?.push(line) }),
+    });
+
+  it("are the published ones always, and those of valid signatures for a day", async (test) => {
     const clock = new SteppedClock(1e9);
-    const known = createKnownAddresses(clock, (ip) => ip === "192.0.2.3");
+    const known = await openIn(await tempFolder(test), { clock });
     known.add("192.0.2.1");
     assert.ok(known.has("192.0.2.1") && !known.has("192.0.2.2") && known.has("192.0.2.3"));
     clock.advance(86_399);
@@ -85,8 +100,76 @@ describe("known addresses", () => {
     assert.ok(!known.has("192.0.2.1"));
   });
 
-  it("are bounded: the one that was quiet longest is forgotten", () => {
-    const known = createKnownAddresses(new SteppedClock(1e9), () => false);
+  it("outlive a kill: a new one is on disk at once, with its time every ten minutes", async (test) => {
+    const folder = await tempFolder(test);
+    const clock = new SteppedClock(1e9);
+    const file = join(folder, "addresses", "hotkey.json");
+    const known = await openIn(folder, { clock });
+    known.add("192.0.2.1");
+    await eventually(() => existsSync(file), "the new one is written");
+    clock.advance(86_000);
+    known.add("192.0.2.1");
+    await eventually(
+      () => readFileSync(file, "utf8").includes(String((1e9 + 86_000) * 1000)),
+      "its new time is written",
+    );
+    clock.advance(86_000);
+    const again = await openIn(folder, { clock });
+    assert.ok(again.has("192.0.2.1") && !again.has("192.0.2.2"));
+    clock.advance(400);
+    assert.ok(!again.has("192.0.2.1"));
+  });
+
+  it("of a damaged file are learnt anew, and it says so", async (test) => {
+    const folder = await tempFolder(test);
+    const file = join(folder, "addresses", "hotkey.json");
+    mkdirSync(dirname(file));
+    for (const garbage of [
+      "",
+      "[]",
+      '{"schema":2,"addresses":[]}',
+      '{"schema":1,"addresses":[["not an address",1]]}',
+    ]) {
+      writeFileSync(file, garbage);
+      const warnings: string[] = [];
+      const known = await openIn(folder, { warnings });
+      assert.equal(warnings.length, 1, garbage);
+      known.add("192.0.2.1");
+      await known.close();
+      assert.ok((await openIn(folder, { warnings })).has("192.0.2.1"));
+      assert.equal(warnings.length, 1);
+    }
+  });
+
+  it("do not stay for ever where a wrong clock wrote them", async (test) => {
+    const folder = await tempFolder(test);
+    const wrong = await openIn(folder, { clock: new SteppedClock(2e9) });
+    wrong.add("192.0.2.1");
+    await wrong.close();
+    const clock = new SteppedClock(1e9);
+    const known = await openIn(folder, { clock });
+    assert.ok(known.has("192.0.2.1"));
+    clock.advance(86_400);
+    assert.ok(!known.has("192.0.2.1"));
+  });
+
+  it("are served by an axon that has only just started", async (test) => {
+    const folder = await tempFolder(test);
+    const first = await openAxon(test, { folder, metagraph: openMetagraph() });
+    assert.equal((await askAxon(first.ask)).status, 200);
+    await first.axon.close({ graceMs: 0 });
+    const { ask, axon, port } = await openAxon(test, {
+      folder,
+      config: { maxConnections: 4 },
+      metagraph: openMetagraph(),
+    });
+    Array.from({ length: 4 }, (_, index) => crowd(test, { port, from: `127.0.0.${10 + index}`, count: 1 }));
+    await eventually(() => axon.stats().connections === 4, "full");
+    assert.equal((await askAxon(ask)).status, 200);
+  });
+
+  it("are bounded: the one that was quiet longest is forgotten", async (test) => {
+    const known = await openIn(await tempFolder(test));
     known.add("first");
     known.add("second");
     known.add("first");

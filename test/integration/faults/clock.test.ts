@@ -1,15 +1,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import type { Clock } from "../../../src/clock.ts";
-import { createSimulationPool } from "../../../src/engines/pool.ts";
-import { systemClock } from "../../../src/clock.ts";
-import { unixMillis } from "../../../src/units.ts";
 import { askAxon, exchange, nextNonce, signedCall } from "../../support/dendrite.ts";
 import { gatedService, openAxon, prompt } from "../../support/dendrite-axon.ts";
 import { FaultedMiner } from "../../support/faulted-miner.ts";
-import { ewmaInput, forecastRequest } from "../../support/forecast-inputs.ts";
 import { eventually } from "../../support/stepped-clock.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 import { AUGUST } from "../../support/volatility-fixture.ts";
@@ -26,6 +20,22 @@ describe("an axon whose clock steps 90 s", () => {
       shiftClock(step);
       finish.get("BTC")!();
       assert.equal((await asked).status, 200);
+    });
+
+    it(`(${step}) answers what waits for its turn at that moment, and times it truly`, async (t) => {
+      const { service, started, finish } = gatedService();
+      const { ask, axon, exchanges, shiftClock } = await openAxon(t, { services: [service], threads: 1 });
+      const running = askAxon({ ...ask, ...prompt("BTC"), timeoutSeconds: 50 });
+      await eventually(() => started.includes("BTC"), "the run");
+      const waiting = askAxon({ ...ask, ...prompt("ETH"), timeoutSeconds: 50 });
+      await eventually(() => axon.stats().queued === 1, "the wait");
+      shiftClock(step);
+      finish.get("BTC")!();
+      assert.equal((await running).status, 200);
+      await eventually(() => started.includes("ETH"), "its turn");
+      finish.get("ETH")!();
+      assert.equal((await waiting).status, 200);
+      for (const { timings } of exchanges) assert.ok(timings.totalMs >= 0 && timings.totalMs < 50_000);
     });
   }
 
@@ -91,29 +101,5 @@ describe("an updater whose clock steps 90 s", () => {
     const [stepped, steady] = [miner.store.load("BTC"), sound.store.load("BTC")];
     assert.ok(stepped.status === "ok" && steady.status === "ok");
     assert.deepEqual(stepped.state, steady.state);
-  });
-});
-
-describe("a simulation pool whose clock steps 90 s forward", () => {
-  it("after its first attempt failed: the baseline still has the time that is truly left", async () => {
-    const workerFile = fileURLToPath(new URL("../../support/faulty-simulation-worker.ts", import.meta.url));
-    let reads = 0;
-    const clock: Clock = {
-      ...systemClock,
-      nowMs: () => unixMillis(systemClock.nowMs() + (reads++ === 0 ? 0 : STEP_SECONDS * 1000)),
-    };
-    const pool = await createSimulationPool({ threads: 1, simulationTimeoutMs: 10_000, workerFile, clock });
-    try {
-      const result = await pool.simulate(
-        {
-          request: forecastRequest({ seed: "throw", numSimulations: 20 }),
-          inputs: [ewmaInput(), { engine: "baseline", anchorPrice: 100_000, sigmaPerHour: 0.005 }],
-        },
-        { deadlineMs: unixMillis(systemClock.nowMs() + 50_000) },
-      );
-      assert.equal(result.engine, "baseline");
-    } finally {
-      await pool.close();
-    }
   });
 });

@@ -5,6 +5,8 @@ import { describe, it } from "node:test";
 import { silentLogger } from "../../../src/log.ts";
 import { createRecordingLog, type RecordingLog } from "../../../src/store/recording-log.ts";
 import { readRecordings } from "../../../src/store/recording-reader.ts";
+import { openAxon } from "../../support/dendrite-axon.ts";
+import { askAxon } from "../../support/dendrite.ts";
 import { RecordingClock, recordedExchange, testIdentity } from "../../support/recorded-exchange.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 
@@ -44,5 +46,12 @@ describe("an answer that waits for its recording", () => {
     await rm(dir);
     await log.close();
     assert.equal((await idsIn(dir)).length, 3);
+  });
+
+  it("leaves before its client's deadline where the disk hangs", async (t) => {
+    const recorded = (): Promise<never> => new Promise<never>(() => undefined);
+    const { ask, exchanges } = await openAxon(t, { recorded });
+    assert.equal((await askAxon({ ...ask, timeoutSeconds: 0.4 })).status, 200);
+    assert.equal(exchanges.length, 1);
   });
 });

@@ -96,6 +96,23 @@ describe("the fair queue", () => {
     assert.deepEqual(started, ["a1", "a2", "b1", "a3"]);
   });
 
+  it("gives the place of who hangs up to others", async () => {
+    const queue = createFairQueue({ concurrency: 1, total: 2, perOwner: 2 });
+    const { task, started, endAll } = createTasks();
+    const running = queue.run("a", task("a1"));
+    const hangUp = new AbortController();
+    const gone = queue.run("b", task("b1"), { signal: hangUp.signal });
+    assert.equal(await queue.run("c", task("c1")), undefined, "no place");
+    hangUp.abort();
+    assert.equal(await gone, undefined);
+    const next = queue.run("c", task("c2"));
+    await endAll();
+    assert.deepEqual([await running, await next], [{ name: "a1" }, { name: "c2" }]);
+    assert.equal(await queue.run("d", task("d1"), { signal: AbortSignal.abort() }), undefined, "gone before it came");
+    assert.deepEqual(started, ["a1", "c2"]);
+    assert.equal(queue.size(), 0);
+  });
+
   it("goes on after a task that throws", async () => {
     const queue = createFairQueue({ concurrency: 1, total: 2, perOwner: 2 });
     await assert.rejects(queue.run("a", () => Promise.reject(new Error("broken"))));
@@ -103,7 +120,8 @@ describe("the fair queue", () => {
   });
 
   it("settles every task, within its limits, and ends empty", async () => {
-    const owners = fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 40 });
+    const hangsUp = fc.boolean();
+    const owners = fc.array(fc.tuple(fc.constantFrom("a", "b", "c"), fc.boolean(), hangsUp), { maxLength: 40 });
     const limits = fc.record({
       concurrency: fc.integer({ min: 1, max: 3 }),
       total: fc.integer({ min: 1, max: 10 }),
@@ -113,8 +131,12 @@ describe("the fair queue", () => {
       fc.asyncProperty(owners, limits, async (names, bounds) => {
         const queue = createFairQueue(bounds);
         const { task, started, endAll } = createTasks();
-        const all = names.map((name) => queue.run(name, task(name)));
+        const hangUp = new AbortController();
+        const all = names.map(([name, first, gone]) =>
+          queue.run(name, task(name), gone ? { first, signal: hangUp.signal } : { first }),
+        );
         assert.ok(queue.size() <= bounds.total);
+        hangUp.abort();
         await endAll();
         const results = await Promise.all(all);
         assert.equal(results.filter((result) => result !== undefined).length, started.length);

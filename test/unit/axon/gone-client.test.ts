@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { verifySynapse, type Gate } from "../../../src/axon/admission.ts";
 import { createFairQueue } from "../../../src/axon/fair-queue.ts";
-import { createKnownAddresses } from "../../../src/axon/known-addresses.ts";
 import { parseSynapseHeaders } from "../../../src/bittensor/synapse-headers.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { hotkey } from "../../../src/units.ts";
@@ -24,7 +23,7 @@ function fakeGate() {
         return first.promise;
       },
     },
-    known: createKnownAddresses(systemClock, () => false),
+    known: { add: () => undefined, has: () => false, close: () => Promise.resolve() },
     nonces: {
       claim: () => {
         counts.claimed += 1;

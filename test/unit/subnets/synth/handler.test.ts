@@ -86,7 +86,7 @@ function setUp(simulate: SimulationPool["simulate"] = (task) => runForecast(task
       pool: { simulate },
       engines: ENGINES,
       clock,
-      wallClock: clock,
+      steadyClock: clock,
       logger,
       config: { feeds: { priceTimeoutMs: 1500 } },
     }),
