@@ -57,7 +57,7 @@ export async function openKnownAddresses(options: {
       isDue = false;
       const addresses = [...seen].filter(([, atMs]) => isRecent(atMs));
       try {
-        await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, addresses })}\n`);
+        await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, addresses })}\n`, 0o600);
       } catch (error) {
         logger.warn({ file, reason: describeError(error) }, "Validators' addresses cannot be written");
       }

@@ -8,15 +8,16 @@ let written = 0;
 
 /**
  * Replaces the file at `path` as a whole, also across power loss: temp file beside it → fsync → rename → fsync of the
- * folder. Readers see the old bytes or the new ones. Creates the folder; throws the system's error.
+ * folder. Readers see the old bytes or the new ones. Creates the folder; throws the system's error. `mode`: what the umask
+ * leaves of it.
  */
-export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+export async function writeFileAtomic(path: string, content: Uint8Array | string, mode = 0o666): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
   written += 1;
   const temp = join(folder, `.${basename(path)}.${process.pid}-${written}.tmp`);
   try {
-    const file = await open(temp, "wx");
+    const file = await open(temp, "wx", mode);
     try {
       await file.writeFile(content);
       await file.sync();

@@ -116,8 +116,8 @@ export interface TestAxon {
   readonly ask: { readonly port: number; readonly keypair: typeof VALIDATOR; readonly receiverHotkey: string };
   /** Adds to the wall clock as the axon sees it. */
   readonly shiftClock: (seconds: number) => void;
-  /** Adds to all clocks: time that truly passes. */
-  readonly passTime: (seconds: number) => void;
+  /** Adds to the clock of deadlines and timings. */
+  readonly shiftSteadyClock: (seconds: number) => void;
 }
 
 export async function openAxon(
@@ -139,7 +139,7 @@ export async function openAxon(
   writeFileSync(file, JSON.stringify({ neurons: NEURONS }));
   let [shiftMs, passedMs] = [0, 0];
   const clock: Clock = {
-    nowMs: () => unixMillis(systemClock.nowMs() + shiftMs + passedMs),
+    nowMs: () => unixMillis(systemClock.nowMs() + shiftMs),
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
   };
   const exchanges: Exchange[] = [];
@@ -177,7 +177,7 @@ export async function openAxon(
     shiftClock: (seconds) => {
       shiftMs += seconds * 1000;
     },
-    passTime: (seconds) => {
+    shiftSteadyClock: (seconds) => {
       passedMs += seconds * 1000;
     },
   };

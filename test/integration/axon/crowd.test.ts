@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -107,6 +107,7 @@ describe("known addresses", () => {
     const known = await openIn(folder, { clock });
     known.add("192.0.2.1");
     await eventually(() => existsSync(file), "the new one is written");
+    assert.equal(statSync(file).mode & 0o777, 0o600);
     clock.advance(86_000);
     known.add("192.0.2.1");
     await eventually(

@@ -27,14 +27,14 @@ describe("under load", () => {
 
   it("what cannot be ready in time, and what finds no place, is refused at once", async (test) => {
     const { service, started, finish } = gatedService();
-    const { ask, axon, passTime } = await openAxon(test, {
+    const { ask, axon, shiftSteadyClock } = await openAxon(test, {
       services: [service],
       threads: 1,
       config: { maxQueue: 1 },
     });
     const teacher = askAxon({ ...ask, ...prompt("teacher"), timeoutSeconds: 250 });
     await eventually(() => started.length === 1, "teacher runs");
-    passTime(30); // the axon learns: 30 s a prompt
+    shiftSteadyClock(30); // the axon learns: 30 s a prompt
     finish.get("teacher")!();
     assert.equal((await teacher).status, 200);
     const hopeless = await askAxon({ ...ask, ...prompt("hopeless"), timeoutSeconds: 5 });
