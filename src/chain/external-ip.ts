@@ -1,6 +1,7 @@
 import axios, { AxiosError, type AxiosResponse } from "axios";
 import { isIP } from "node:net";
 import { OperationalError } from "../errors.ts";
+import { timeLimit } from "../time-limit.ts";
 import { isPublicIp, normaliseIp } from "./ip-address.ts";
 
 /** An address is 45 characters at most; a page that says something else need not be read to its end. */
@@ -62,11 +63,11 @@ function agreedIps(answers: readonly Answer[]): readonly string[] {
 async function ask(service: string, options: ExternalIpOptions): Promise<Answer> {
   const { family, timeoutMs = TIMEOUT_MS } = options;
   const { host } = new URL(service);
-  const timeout = AbortSignal.timeout(timeoutMs);
+  using limit = timeLimit(timeoutMs, options.signal);
   try {
     const response = await axios.get<string>(service, {
       headers: { Accept: "text/plain" },
-      signal: options.signal ? AbortSignal.any([timeout, options.signal]) : timeout,
+      signal: limit.signal,
       ...(family === null ? {} : { family }),
       responseType: "text",
       transformResponse: (text: string) => text,
@@ -80,7 +81,7 @@ async function ask(service: string, options: ExternalIpOptions): Promise<Answer>
     return { host, ...judge(response) };
   } catch (error) {
     if (!(error instanceof AxiosError)) throw error;
-    return { host, ip: null, said: timeout.aborted ? `no answer within ${timeoutMs} ms` : failureOf(error) };
+    return { host, ip: null, said: limit.isOver ? `no answer within ${timeoutMs} ms` : failureOf(error) };
   }
 }
 

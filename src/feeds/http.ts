@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { HostLimits } from "../config/schema.ts";
 import { OperationalError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { timeLimit } from "../time-limit.ts";
 import { Circuit, type Permit } from "./circuit.ts";
 import { RateWindow } from "./rate-window.ts";
 
@@ -118,11 +119,10 @@ export class Host {
 
   async #attempt(request: HostRequest, permit: Permit, attempt: number): Promise<Outcome> {
     const timeoutMs = request.timeoutMs ?? this.#settings.limits.timeoutMs;
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]);
+    using limit = timeLimit(timeoutMs, request.signal);
     let response: AxiosResponse<unknown>;
     try {
-      response = await this.#send(request, signal);
+      response = await this.#send(request, limit.signal);
     } catch (error) {
       // A caller's time limit says something about the host; its change of mind does not.
       const outOfTime = request.signal?.reason instanceof DOMException && request.signal.reason.name === "TimeoutError";
@@ -135,7 +135,7 @@ export class Host {
         const outcome = this.#hostFailed(late, permit, attempt);
         return outcome.ok ? outcome : { ...outcome, retryInMs: null };
       }
-      const failure = timeout.aborted
+      const failure = limit.isOver
         ? this.#error("feed/timeout", `no answer within ${timeoutMs} ms`, { timeoutMs })
         : this.#transportError(error);
       return this.#hostFailed(failure, permit, attempt);

@@ -5,6 +5,7 @@ import type { Logger } from "../log.ts";
 import { ASSETS, type AssetSymbol } from "../market/assets.ts";
 import { MINUTE_STEP_SECONDS, type Candle } from "../market/candle.ts";
 import { millisToSeconds, SECONDS_PER_HOUR } from "../units.ts";
+import { timeLimit } from "../time-limit.ts";
 import { createBinanceSource } from "./binance/client.ts";
 import type { CandleAnswer, CandleRange, MarketFeed, Quote, Source, SourceFailure } from "./feed.ts";
 import { createHyperliquidSource } from "./hyperliquid/client.ts";
@@ -163,11 +164,11 @@ async function priceWithin(
   options: { shareMs: number; signal: AbortSignal | undefined },
 ): Promise<Quote> {
   const { shareMs, signal } = options;
-  const budget = AbortSignal.timeout(shareMs);
+  using budget = timeLimit(shareMs, signal);
   try {
-    return await source.fetchPrice(asset, signal === undefined ? budget : AbortSignal.any([budget, signal]));
+    return await source.fetchPrice(asset, budget.signal);
   } catch (error) {
-    if (!budget.aborted || signal?.aborted === true) throw error;
+    if (!budget.isOver) throw error;
     throw new OperationalError("feed/timeout", `${source.name} gave no price within ${shareMs} ms`);
   }
 }
