@@ -166,6 +166,7 @@ function describe({ horizons, window, codeVersion, seed: used }: EwmaCalibration
       scale.origins,
       scale.fitRatio?.toFixed(4) ?? "",
       scale.varianceRatios.map(({ ratio }) => ratio.toFixed(2)).join(" / "),
+      scale.lagOneAutocorrelation?.toFixed(3) ?? "",
     ]),
   );
   const shapes = Object.entries(horizons).flatMap(([name, horizon]) => {
@@ -174,9 +175,10 @@ function describe({ horizons, window, codeVersion, seed: used }: EwmaCalibration
     return [`${name}: nu ${nu}, latent volatility tau ${latent.tau}, half-life ${latent.halfLifeSeconds / 60} min`];
   });
   return [
-    textTable(["horizon", "asset", "prompts", "score / constant", "variance ratios"], rows, [
+    textTable(["horizon", "asset", "prompts", "score / constant", "variance ratios", "lag-1"], rows, [
       "prompts",
       "score / constant",
+      "lag-1",
     ]),
     "score / constant: closed-form CRPS over that of the best constant sigma, in sample",
     ...shapes,

@@ -21,6 +21,11 @@ export interface PathModel {
    * ascending; lengths left out follow from the others. Empty: uncorrelated returns.
    */
   readonly varianceRatios: readonly VarianceRatio[];
+  /**
+   * Of adjacent steps' returns (MA(1) noise), above -1/2 and below 1/2; the variance ratio of two steps is 1 + this. Absent:
+   * that follows from `varianceRatios`.
+   */
+  readonly lagOneAutocorrelation?: number | undefined;
   /** Probability that a step's return is exactly zero (no trade, frozen feed), 0 to below 1; the others carry its variance. */
   readonly zeroShare: number;
   /** Whether the ensemble is rank-matched (see rank-match.ts). */

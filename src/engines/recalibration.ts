@@ -1,7 +1,7 @@
 import type { AssetSymbol } from "../market/assets.ts";
 import type { HorizonClass } from "./horizon.ts";
 import type { PathModel } from "./path-model.ts";
-import { varianceRatioAt } from "./paths/variance-ratio.ts";
+import { impliedLagOne, varianceRatioAt } from "./paths/variance-ratio.ts";
 
 /** What a model's standard deviation of returns over `seconds` is multiplied by: learnt from past answers. */
 export interface RecalibrationFactor {
@@ -68,21 +68,47 @@ function nestedLengths(
 /**
  * Multiplies the model's standard deviations: each step's by the factor of the step's length (that of the shortest
  * listed length where the step is no longer than it), and the variance ratios so that returns over every listed length up
- * to the horizon have the square of its factor in all. Listed lengths are expected to nest; those of the model's own
- * that do not nest with them are left to interpolation. The same model where all factors are 1.
+ * to the horizon have the square of its factor in all. Listed lengths other than two steps are expected to nest; those of
+ * the model's own that do not nest with them are left to interpolation. The same model where all factors are 1.
  */
 export function recalibrate(model: PathModel, factors: readonly RecalibrationFactor[], stepSeconds: number): PathModel {
   const base = factorAt(factors, stepSeconds);
   const stepSigmas = base === 1 ? model.stepSigmas : model.stepSigmas.map((sigma) => sigma * base);
   if (factors.every(({ factor }) => factor === base)) return { ...model, stepSigmas };
   const horizonSeconds = model.stepSigmas.length * stepSeconds;
+  const twoSteps = 2 * stepSeconds;
+  const isNested = (seconds: number): boolean => seconds !== twoSteps && seconds <= horizonSeconds;
   const lengths = {
-    factors: factors.map(({ seconds }) => seconds).filter((seconds) => seconds <= horizonSeconds),
-    model: model.varianceRatios.map(({ seconds }) => seconds),
+    factors: factors.map(({ seconds }) => seconds).filter(isNested),
+    model: model.varianceRatios.map(({ seconds }) => seconds).filter(isNested),
   };
   const varianceRatios = nestedLengths(lengths, stepSeconds).map((seconds) => ({
     seconds,
     ratio: varianceRatioAt(model.varianceRatios, seconds, stepSeconds) * (factorAt(factors, seconds) / base) ** 2,
   }));
-  return { ...model, stepSigmas, varianceRatios };
+  const lagOneAutocorrelation = correctedLagOne(model, factors, stepSeconds);
+  return {
+    ...model,
+    stepSigmas,
+    varianceRatios,
+    ...(lagOneAutocorrelation !== undefined && { lagOneAutocorrelation }),
+  };
 }
+
+/** Two steps rarely nest in the longer lengths: the correlation of adjacent ones meets their factor. */
+function correctedLagOne(
+  { lagOneAutocorrelation: own, varianceRatios }: PathModel,
+  factors: readonly RecalibrationFactor[],
+  stepSeconds: number,
+): number | undefined {
+  const twoSteps = 2 * stepSeconds;
+  const listed = factors.find(({ seconds }) => seconds === twoSteps);
+  const level = varianceRatios.find(({ seconds }) => seconds === twoSteps);
+  if (listed === undefined && level === undefined) return own;
+  const ratio = level?.ratio ?? 1 + (own ?? impliedLagOne(varianceRatios, stepSeconds));
+  const wanted = ratio * (factorAt(factors, twoSteps) / factorAt(factors, stepSeconds)) ** 2 - 1;
+  return Math.min(Math.max(wanted, -MAX_LAG_ONE), MAX_LAG_ONE);
+}
+
+/** No market's adjacent returns are further from uncorrelated; 1/2 is the most that MA(1) can have. */
+const MAX_LAG_ONE = 0.45;

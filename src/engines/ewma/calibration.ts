@@ -27,6 +27,11 @@ const assetScale = z.strictObject({
   varianceRatios: z
     .array(z.strictObject({ seconds: positive, ratio: positive.max(4) }))
     .refine((ratios) => isAscending(ratios.map(({ seconds }) => seconds)), "expected ascending lengths"),
+  /**
+   * Of adjacent base bars (MA(1) noise); absent where too little is known of it or nobody scores two bars: it then follows from
+   * the variance ratios.
+   */
+  lagOneAutocorrelation: finite.min(-0.35).max(0.5).optional(),
   /** Prompts that it was fitted on. */
   origins: z.int().min(0),
   /** Closed-form score over that of the best constant sigma, on what it was fitted on; null for a class. */
@@ -76,9 +81,15 @@ export type HorizonCalibration = z.infer<typeof horizonCalibration>;
 export type AssetCalibration = z.infer<typeof assetScale>;
 export type ProfileData = z.infer<typeof profile>;
 
-/** Tells calibrations apart: the head of the SHA-256 of what was parsed, so that blanks and the order of keys do not count. */
+/**
+ * Tells calibrations apart: the head of the SHA-256 of what was parsed, so that blanks and the order of keys do not count.
+ * Without the lag-1 autocorrelations, which move no sigma: a model trained on the sigmas stays one of this calibration.
+ */
 export function calibrationId(calibration: EwmaCalibration): string {
-  return createHash("sha256").update(JSON.stringify(calibration)).digest("hex").slice(0, 16);
+  const text = JSON.stringify(calibration, (key, value: unknown) =>
+    key === "lagOneAutocorrelation" ? undefined : value,
+  );
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
 /** Throws OperationalError `calibration/unreadable`, `calibration/corrupt`. */

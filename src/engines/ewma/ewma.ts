@@ -9,7 +9,7 @@ import { horizonClass } from "../horizon.ts";
 import type { PathModel } from "../path-model.ts";
 import { simulatePathModel } from "../paths/simulate.ts";
 import { recalibrate, type RecalibrationFactor, type RecalibrationSource } from "../recalibration.ts";
-import { calibrationId, ownOrClass, priorOf, type EwmaCalibration } from "./calibration.ts";
+import { calibrationId, ownOrClass, priorOf, type EwmaCalibration, type HorizonCalibration } from "./calibration.ts";
 import { plainDispersion, type Dispersion, type EwmaChoices } from "./plain.ts";
 import { knowledgeOf, profileOf, ratiosFor, stepSigmas, type Knowledge } from "./scale.ts";
 
@@ -151,6 +151,10 @@ function doubtsOf({ isFrozen, bars, isClamped }: Knowledge, stepSeconds: number)
   return doubts;
 }
 
+function isNoiseFitted({ assets }: HorizonCalibration): boolean {
+  return Object.values(assets).some(({ lagOneAutocorrelation }) => lagOneAutocorrelation !== undefined);
+}
+
 /** Why scheduled events could not be looked at, or null. */
 function eventsFallback(
   kernels: EventKernels | null,
@@ -206,6 +210,14 @@ function createCalibratedScale({ choices, calibration, events }: EwmaDeps): Cali
     } else if (horizon.seasonal && !prior?.isOwn) {
       fallbacks.push({ code: "profile/class", message: `weekly rhythm learnt from other assets: ${assetClass}` });
     }
+    const isOnBars = request.stepSeconds === horizon.stepSeconds;
+    const { lagOneAutocorrelation } = scale.value;
+    if (isOnBars && lagOneAutocorrelation === undefined && isNoiseFitted(horizon)) {
+      fallbacks.push({
+        code: "noise/implied",
+        message: "too little is known of adjacent bars: from the variance ratios",
+      });
+    }
     fallbacks.push(...doubtsOf(knowledge, horizon.stepSeconds));
     const ended = eventsFallback(calibration.events, events, request.startTime);
     if (ended !== null) fallbacks.push(ended);
@@ -224,6 +236,7 @@ function createCalibratedScale({ choices, calibration, events }: EwmaDeps): Cali
       nu: horizon.nu,
       latent: horizon.latent,
       varianceRatios: ratios.beyond,
+      ...(isOnBars && lagOneAutocorrelation !== undefined && { lagOneAutocorrelation }),
       zeroShare: horizon.zeroAtom ? knowledge.zeroShareFor(request) ** (request.stepSeconds / horizon.stepSeconds) : 0,
     };
     return { dispersion, calibration: id, fallbacks };

@@ -1,4 +1,5 @@
 import type { PathModel, VarianceRatio } from "../path-model.ts";
+import { correlationOf, lagOneFilter, type BlockTargets, type LagOneFilter } from "./lag-one.ts";
 import type { StepGrid } from "./returns.ts";
 
 /**
@@ -56,7 +57,11 @@ export function varianceRatioAt(ratios: readonly VarianceRatio[], seconds: numbe
   return ratioAt(curve, Math.min(Math.max(seconds / stepSeconds, 1), curve.at(-1)!.steps));
 }
 
-function buildLevels(curve: readonly { steps: number; ratio: number }[], variances: Float64Array): Level[] {
+function buildLevels(
+  curve: readonly { steps: number; ratio: number }[],
+  variances: Float64Array,
+  filter: LagOneFilter | null,
+): Level[] {
   const stepCount = variances.length;
   const levels: Level[] = [];
   for (const { steps: blockSteps } of curve) {
@@ -67,6 +72,7 @@ function buildLevels(curve: readonly { steps: number; ratio: number }[], varianc
     levels.push({ blockSteps, blockCount, variances: sums, shares: zeros(), gains: zeros() });
   }
   for (let index = 1; index < levels.length; index++) linkLevels(curve, levels[index - 1]!, levels[index]!, stepCount);
+  if (filter !== null) rescaleSteps(levels[1]!, filter, { curve, shares: levels[0]!.shares, stepCount });
   return levels;
 }
 
@@ -96,6 +102,22 @@ function linkLevels(
   }
 }
 
+/** Gains of the finest blocks, whose steps' deviations the filter has changed. */
+function rescaleSteps(
+  level: Level,
+  { deviations }: LagOneFilter,
+  work: { curve: readonly { steps: number; ratio: number }[]; shares: Float64Array; stepCount: number },
+): void {
+  const concentration = new Float64Array(level.blockCount);
+  work.shares.forEach((share, step) => (concentration[Math.floor(step / level.blockSteps)]! += share * share));
+  for (let block = 0; block < level.blockCount; block++) {
+    const ratio = ratioAt(work.curve, lengthOf(level, block, work.stepCount));
+    const deviation = deviations[block]!;
+    const component = deviation > 0 ? (1 - concentration[block]! * ratio) / deviation : 1;
+    level.gains[block] = Math.sqrt(Math.max(component, MIN_COMPONENT));
+  }
+}
+
 function lengthOf({ blockSteps }: Level, block: number, stepCount: number): number {
   return Math.min(blockSteps, stepCount - block * blockSteps);
 }
@@ -115,23 +137,55 @@ function lengthOf({ blockSteps }: Level, block: number, stepCount: number): numb
  * of R for sigmas that double inside a parent at the ratios of real markets. Blocks that the horizon cuts off get the
  * ratio of their length.
  *
+ * Inside the finest blocks all pairs of steps have the same correlation, unless the model names that of adjacent ones
+ * (lag-one.ts).
+ *
  * Steps that did not trade (zeroShare) stay exactly zero: shares are then those of the path's own trading steps, and the
  * gains those of the model, which are approximate there.
  */
 export function varianceRatioStage(model: PathModel, grid: StepGrid): ApplyRatios | null {
   const stepCount = grid.variances.length;
   const curve = ratioCurve(model.varianceRatios, grid.stepSeconds);
-  if (curve.length === 1 || stepCount === 1) return null;
-  const levels = buildLevels(curve, grid.variances);
+  if (stepCount === 1) return null;
+  const filter = filterOf(model, curve, grid);
+  if (curve.length === 1) return null;
+  const levels = buildLevels(curve, grid.variances, filter);
   const coarsest = levels[levels.length - 1]!;
   const rootGains = Float64Array.from({ length: coarsest.blockCount }, (_, block) =>
     Math.sqrt(ratioAt(curve, lengthOf(coarsest, block, stepCount))),
   );
   return (returns, pathCount) => {
+    filter?.apply(returns, { pathCount, zeros: model.zeroShare > 0 });
     const sums = blockSums(levels, returns, pathCount);
     const traded = model.zeroShare > 0 ? blockSums(levels, tradedVariances(grid, returns), pathCount) : null;
     descend({ levels, rootGains, sums, traded, pathCount });
   };
+}
+
+function blockTargets(curve: readonly { steps: number; ratio: number }[]): BlockTargets {
+  const [, block, wider] = curve;
+  const { steps, ratio } = block!;
+  return { steps, ratio, neighbours: wider ? (steps * (wider.ratio - ratio)) / (wider.steps / steps - 1) : 0 };
+}
+
+/** The mean correlation of adjacent steps that follows from the ratios alone; 0 without. */
+export function impliedLagOne(ratios: readonly VarianceRatio[], stepSeconds: number): number {
+  const curve = ratioCurve(ratios, stepSeconds);
+  return curve.length > 1 ? correlationOf(0, blockTargets(curve)) : 0;
+}
+
+/** Null without a correlation of its own, or where two steps are a block of the curve already. */
+function filterOf(
+  { lagOneAutocorrelation, zeroShare }: PathModel,
+  curve: { steps: number; ratio: number }[],
+  { variances }: StepGrid,
+): LagOneFilter | null {
+  if (lagOneAutocorrelation === undefined || curve[1]?.steps === 2) return null;
+  // Without ratios the horizon is one block, whose variance the noise leaves alone.
+  if (curve.length === 1) curve.push({ steps: variances.length, ratio: 1 });
+  // What does not trade has nothing to echo: of two steps both trade (1 - z)² times, each with variance 1 / (1 - z).
+  const autocorrelation = lagOneAutocorrelation / (1 - zeroShare);
+  return lagOneFilter(variances, { autocorrelation, zeroShare, ...blockTargets(curve) });
 }
 
 /** Variance of each step of each path: zero where it did not trade. */

@@ -29,6 +29,7 @@ const VARIANTS: readonly Variant[] = [
   { name: "Student-t shocks", without: "student-t" },
   { name: "latent volatility", without: "latent" },
   { name: "variance ratios", without: "variance-ratios" },
+  { name: "MA(1) noise", without: "ma-noise" },
   { name: "atom at zero", without: "zero-atom" },
   { name: "scheduled events", change: (full) => ({ ...full, events: null }) },
   { name: "rank matching", rankMatching: false },

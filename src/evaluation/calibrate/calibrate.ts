@@ -14,11 +14,11 @@ import type { BacktestSettings } from "../backtest/origin.ts";
 import type { Horizon } from "../backtest/report.ts";
 import { eventObservations } from "./event-samples.ts";
 import { fitEventKernels } from "./fit-events.ts";
+import { fitNoise, type NoiseFit } from "./fit-noise.ts";
 import { fitScale } from "./fit-scale.ts";
 import { fitShape } from "./fit-shape.ts";
 import type { AssetScale, ScaleFit, ScaleSamples, Shape, ShapeGrid } from "./fit-types.ts";
 import { learnProfiles } from "./profiles.ts";
-import { lagOne } from "./return-noise.ts";
 import { collectSamples } from "./samples.ts";
 
 /** Parts of the model that an ablation can leave out. */
@@ -28,6 +28,7 @@ export const CALIBRATION_STEPS = [
   "student-t",
   "latent",
   "variance-ratios",
+  "ma-noise",
   "zero-atom",
   "events",
 ] as const;
@@ -191,17 +192,19 @@ async function calibrateHorizon(horizon: Horizon, options: CalibrateOptions): Pr
   if (fallback !== null) options.onNote(`${horizon}: shape not searched, ${fallback}`);
   await breathe(options);
   const fit = fitScale(samples, { ...fitOptions, shape });
-  options.onNote(`${horizon}: ${noiseNote(samples)}`);
-  return horizonOf(design, { samples, fit, shape, without });
+  const noise = without.has("ma-noise")
+    ? new Map<AssetSymbol, NoiseFit>()
+    : fitNoise(samples, fit, { ...fitOptions, shape });
+  if (noise.size > 0) options.onNote(`${horizon}: ${noiseNote(noise)}`);
+  return horizonOf(design, { noise, fit, shape, without });
 }
 
-/** What a term for MA(1) noise would be fitted to. */
-function noiseNote(samples: readonly ScaleSamples[]): string {
-  const found = samples.map((own) => {
-    const lag = lagOne(own);
-    return `${own.asset} ${lag === null ? "unknown" : `${lag.correlation.toFixed(3)} ± ${lag.standardError.toFixed(3)}`}`;
+function noiseNote(noise: ReadonlyMap<AssetSymbol, NoiseFit>): string {
+  const found = [...noise].map(([asset, { estimate, lagOneAutocorrelation: own }]) => {
+    if (estimate === null || own === null) return `${asset} too few prompts`;
+    return `${asset} ${estimate.ratio.toFixed(4)} ± ${estimate.standardError.toFixed(4)} (kept ${(1 + own).toFixed(4)})`;
   });
-  return `lag-1 autocorrelation of base returns ${found.join(", ")}`;
+  return `variance ratio of two steps ${found.join(", ")}`;
 }
 
 /** No validator asks for an hour of shares. */
@@ -243,17 +246,17 @@ function designOf(
 function horizonOf(
   design: ReturnType<typeof designOf>,
   fitted: {
-    readonly samples: readonly ScaleSamples[];
+    readonly noise: ReadonlyMap<AssetSymbol, NoiseFit>;
     readonly fit: ScaleFit;
     readonly shape: Shape;
     readonly without: ReadonlySet<CalibrationStep>;
   },
 ): HorizonCalibration {
-  const { fit, shape, without } = fitted;
+  const { noise, fit, shape, without } = fitted;
   const toRecord = <Key extends string>(scales: ReadonlyMap<Key, AssetScale>): Partial<Record<Key, AssetCalibration>> =>
-    Object.fromEntries([...scales].map(([name, scale]) => [name, assetCalibration(scale)])) as Partial<
-      Record<Key, AssetCalibration>
-    >;
+    Object.fromEntries(
+      [...scales].map(([name, scale]) => [name, assetCalibration(scale, noise.get(name as AssetSymbol))]),
+    ) as Partial<Record<Key, AssetCalibration>>;
   const { basis } = design;
   return {
     stepSeconds: basis.stepSeconds,
@@ -268,11 +271,16 @@ function horizonOf(
   };
 }
 
-function assetCalibration({ intercepts, betas, varianceRatios, origins, loss }: AssetScale): AssetCalibration {
+function assetCalibration(
+  { intercepts, betas, varianceRatios, origins, loss }: AssetScale,
+  noise: NoiseFit | undefined,
+): AssetCalibration {
+  const lagOneAutocorrelation = noise?.lagOneAutocorrelation ?? null;
   return {
     intercepts: intercepts.map(rounded),
     betas: betas.map((row) => row.map(rounded)),
     varianceRatios: varianceRatios.map(({ seconds, ratio }) => ({ seconds, ratio: rounded(ratio) })),
+    ...(lagOneAutocorrelation === null ? {} : { lagOneAutocorrelation: rounded(lagOneAutocorrelation) }),
     origins,
     fitRatio: rounded(loss),
   };

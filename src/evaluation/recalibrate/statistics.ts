@@ -22,13 +22,12 @@ export interface CountedAnswer {
 }
 
 /**
- * Lengths that get a factor: the competitions' "change" intervals and their horizons, as far as each divides the next. A
- * path model can only correct nested lengths, and a factor that is recorded but not applied would feed on itself: so two
- * minutes get none (120 s does not divide 300 s) and follow from their neighbours, though 19 % of the score is at two
- * minutes: 28 % is at one and 12 % at five.
+ * Lengths that get a factor: the competitions' "change" intervals and their horizons. A factor that is recorded but not
+ * applied would feed on itself, so each is one that a path model can correct: nested lengths by variance ratios, two steps by
+ * their lag-1 autocorrelation.
  */
 export const FACTOR_LENGTHS: Readonly<Record<HorizonClass, readonly number[]>> = {
-  "1h": [60, 300, 900, 1800, 3600],
+  "1h": [60, 120, 300, 900, 1800, 3600],
   "24h": [300, 1800, 10_800, 86_400],
 };
 

@@ -29,6 +29,7 @@ const pathModel = z.object({
   nu: z.number().gt(2),
   latent: z.object({ tau: z.number().min(0), halfLifeSeconds: z.number().min(0) }),
   varianceRatios: z.array(z.object({ seconds: z.number().positive(), ratio: z.number().positive() })).readonly(),
+  lagOneAutocorrelation: z.number().gt(-0.5).lt(0.5).optional(),
   zeroShare: z.number().min(0).lt(1),
   rankMatched: z.boolean(),
 }) satisfies z.ZodType<PathModel>;

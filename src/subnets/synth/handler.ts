@@ -59,6 +59,7 @@ const EXPECTED_CODES: ReadonlySet<string> = new Set([
   "model/not_installed",
   "calibration/class",
   "profile/class",
+  "noise/implied",
   "recalibration/none",
 ]);
 

@@ -17,6 +17,7 @@ export interface Truth {
   readonly level: (features: readonly number[], lead: number) => number;
   readonly shape: Shape;
   readonly varianceRatios?: readonly VarianceRatio[];
+  readonly lagOneAutocorrelation?: number;
   readonly seed: string;
 }
 
@@ -47,6 +48,7 @@ export function samplesOf(grid: typeof HOUR, truth: Truth): ScaleSamples {
         stepSigmas: Array.from(seasonal, (s, i) => Math.exp(s + truth.level(own, i / (stepCount - 1)))),
         ...truth.shape,
         varianceRatios: truth.varianceRatios ?? [],
+        lagOneAutocorrelation: truth.lagOneAutocorrelation,
         zeroShare: 0,
         rankMatched: false,
       },
