@@ -74,7 +74,7 @@ export const backtestCommand = defineCommand({
     const software = await readSoftwareIdentity(PACKAGE_ROOT);
     const report = assembleReport(plan, outcome, {
       created: new Date(startedMs).toISOString(),
-      commandLine: commandLineOf(context.options, chosen),
+      commandLine: commandLineOf(context.options, chosen, context.config.engines.calibration),
       packageVersion: software.packageVersion,
       gitCommit: software.gitCommit,
       nodeVersion: software.nodeVersion,
@@ -146,7 +146,11 @@ function choosePrompts({ options: asked, config }: CommandContext<Options>): Cho
 }
 
 /** The command that makes this report again. */
-function commandLineOf(asked: Options, { dirs, engines, assets, from, to, strideSeconds }: Chosen): string {
+function commandLineOf(
+  asked: Options,
+  { dirs, engines, assets, from, to, strideSeconds }: Chosen,
+  calibration: string | null,
+): string {
   const selection =
     asked.prompts === undefined
       ? [
@@ -160,6 +164,7 @@ function commandLineOf(asked: Options, { dirs, engines, assets, from, to, stride
     ...dirs.map((dir) => `--data ${dir}`),
     ...selection,
     ...(asked.models === undefined ? [] : [`--models ${asked.models}`]),
+    ...(calibration === null ? [] : [`--engines.calibration ${calibration}`]),
     `--engines ${engines.join(",")} --seed ${asked.seed} --paths ${asked.paths} --min-observed ${asked.minObserved}`,
   ].join(" ");
 }

@@ -67,6 +67,7 @@ describe("backtest", () => {
     const engines = ["ewma", "patchtst", "reference", "trailing3d", "oracle"];
     const prompts = Math.floor((6 * 24) / 7) + 1;
     assert.equal(found.metadata.partial, false);
+    assert.ok(found.metadata.commandLine.includes(`--engines.calibration ${calibration} `), found.metadata.commandLine);
     assert.deepEqual(found.metadata.prompts, { planned: 2 * prompts, scored: 2 * prompts, skipped: [] });
     assert.equal(found.prompts.length, 2 * prompts * engines.length);
     for (const asset of ["BTC", "ETH"] as const) {
