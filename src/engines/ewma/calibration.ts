@@ -81,15 +81,9 @@ export type HorizonCalibration = z.infer<typeof horizonCalibration>;
 export type AssetCalibration = z.infer<typeof assetScale>;
 export type ProfileData = z.infer<typeof profile>;
 
-/**
- * Tells calibrations apart: the head of the SHA-256 of what was parsed, so that blanks and the order of keys do not count.
- * Without the lag-1 autocorrelations, which move no sigma: a model trained on the sigmas stays one of this calibration.
- */
+/** Tells calibrations apart: the head of the SHA-256 of what was parsed, so that blanks and the order of keys do not count. */
 export function calibrationId(calibration: EwmaCalibration): string {
-  const text = JSON.stringify(calibration, (key, value: unknown) =>
-    key === "lagOneAutocorrelation" ? undefined : value,
-  );
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+  return createHash("sha256").update(JSON.stringify(calibration)).digest("hex").slice(0, 16);
 }
 
 /** Throws OperationalError `calibration/unreadable`, `calibration/corrupt`. */

@@ -35,6 +35,7 @@ export interface CorrectedInput {
 /** Sigmas of the calibration all the same, if of one fitted on other assets. */
 export const USABLE_FALLBACKS: ReadonlySet<string> = new Set([
   "profile/class",
+  "noise/implied",
   "profile/live_only",
   "calibration/class",
   "events/missing",
