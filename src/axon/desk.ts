@@ -216,8 +216,11 @@ async function inTime(work: unknown, clock: Clock, deadlineMs: number): Promise<
   const settled = new AbortController();
   const leftMs = deadlineMs - SEND_RESERVE_MS - clock.nowMs();
   const late = clock.sleep(leftMs, settled.signal).catch(() => undefined);
-  await Promise.race([work, late]);
-  settled.abort();
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    settled.abort();
+  }
 }
 
 /**

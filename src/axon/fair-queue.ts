@@ -84,17 +84,17 @@ class Lane {
   }
 
   /** False when it does not wait here (any more). */
-  remove(owner: string, place: Waiting | undefined): boolean {
+  remove(owner: string, place: Waiting): boolean {
     const places = this.#waiting.get(owner) ?? [];
-    const index = places.findIndex((each) => each === place);
+    const index = places.indexOf(place);
     if (index < 0) return false;
     places.splice(index, 1);
     if (places.length === 0) this.#waiting.delete(owner);
     return true;
   }
 
-  last(owner: string): Waiting | undefined {
-    return this.#waiting.get(owner)?.at(-1);
+  last(owner: string): Waiting {
+    return this.#waiting.get(owner)!.at(-1)!;
   }
 
   /** Of those who wait the owner who holds most, the latest of several. */
@@ -138,10 +138,10 @@ export function createFairQueue(limits: FairQueueLimits): FairQueue {
     }
   };
   const mayStart = limits.pace ? createPacer(limits.pace, startNext) : () => true;
-  const leave = (lane: Lane, owner: string, place: Waiting | undefined): void => {
+  const leave = (lane: Lane, owner: string, place: Waiting): void => {
     if (!lane.remove(owner, place)) return; // it has its turn already
     count(owner, -1);
-    place?.(false);
+    place(false);
   };
   /** Takes a waiting place from the owner who holds most, if that is more than `owner` would or `owner` goes first. */
   const displaceFor = (owner: string, first: boolean): boolean => {

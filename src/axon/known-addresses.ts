@@ -13,7 +13,7 @@ import { writeFileAtomic } from "../store/atomic-file.ts";
 export interface KnownAddresses {
   add(ip: string): void;
   has(ip: string): boolean;
-  /** Resolves when they are on disk, or cannot be. Never rejects. */
+  /** Resolves when what is being written is on disk, or cannot be. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -65,6 +65,7 @@ export async function openKnownAddresses(options: {
   };
   return {
     add: (ip) => {
+      if (isIP(ip) === 0) return; // a socket that is gone has none
       const isNew = !seen.delete(ip);
       seen.set(ip, clock.nowMs());
       const [oldest] = seen.keys();
@@ -75,10 +76,7 @@ export async function openKnownAddresses(options: {
       const atMs = seen.get(ip);
       return (atMs !== undefined && isRecent(atMs)) || published(ip);
     },
-    close: () => {
-      if (seen.size > 0) write();
-      return writing;
-    },
+    close: () => writing,
   };
 }
 

@@ -164,7 +164,7 @@ function commandLineOf(
     ...dirs.map((dir) => `--data ${dir}`),
     ...selection,
     ...(asked.models === undefined ? [] : [`--models ${asked.models}`]),
-    ...(calibration === null ? [] : [`--engines.calibration ${calibration}`]),
+    `--engines.calibration ${calibration ?? "none"}`,
     `--engines ${engines.join(",")} --seed ${asked.seed} --paths ${asked.paths} --min-observed ${asked.minObserved}`,
   ].join(" ");
 }

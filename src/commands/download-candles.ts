@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { systemClock } from "../clock.ts";
+import { marketClock } from "../config/clock.ts";
 import type { Config } from "../config/schema.ts";
 import { EXIT, OperationalError } from "../errors.ts";
 import { refuse, timeChoice } from "../evaluation/backtest/options.ts";
@@ -29,7 +30,7 @@ export const downloadCandlesCommand = defineCommand({
   usage: "download-candles [--dir DIR] [--assets BTC,ETH] [--from DATE]",
   options,
   positionals: [],
-  sections: ["stateDir", "updater", "feeds", "logging"],
+  sections: ["stateDir", "updater", "feeds", "clock", "logging"],
   async run(context) {
     const { options: asked, config, print, signal } = context;
     const problems: string[] = [];
@@ -68,6 +69,7 @@ export async function downloadAll(
   { config, logger, signal, dir, from, feed = feedOf({ config, logger }) }: Shell,
 ): Promise<Downloaded[]> {
   const lock = await lockFolder(dir);
+  const clock = marketClock(config.clock);
   const write = (text: string): void => void process.stderr.write(text);
   const progress = createProgress({ write, isTerminal: process.stderr.isTTY, clock: systemClock });
   const done: Downloaded[] = [];
@@ -77,7 +79,7 @@ export async function downloadAll(
       const onProgress = (share: number, text: string): void => {
         progress.update((i + share) / assets.length, 1, text);
       };
-      done.push(await downloadCandles(asset, { feed, dir, from, clock: systemClock, signal, onProgress }));
+      done.push(await downloadCandles(asset, { feed, dir, from, clock, signal, onProgress }));
     }
   } finally {
     progress.end();
@@ -88,8 +90,9 @@ export async function downloadAll(
 
 function feedOf({ config, logger }: Pick<Shell, "config" | "logger">): MarketFeed {
   const { publishDelaySeconds } = config.updater;
-  const sources = createSources(config.feeds, { clock: systemClock, logger, publishDelaySeconds });
-  return createMarketFeed({ sources, feeds: config.feeds, clock: systemClock, logger });
+  const clock = marketClock(config.clock);
+  const sources = createSources(config.feeds, { clock, logger, publishDelaySeconds });
+  return createMarketFeed({ sources, feeds: config.feeds, clock, logger });
 }
 
 async function lockFolder(dir: string): ReturnType<typeof acquireLock> {

@@ -1,6 +1,6 @@
 import type { AssetSymbol } from "../market/assets.ts";
 import type { HorizonClass } from "./horizon.ts";
-import type { PathModel } from "./path-model.ts";
+import type { PathModel, VarianceRatio } from "./path-model.ts";
 import { impliedLagOne, varianceRatioAt } from "./paths/variance-ratio.ts";
 
 /** What a model's standard deviation of returns over `seconds` is multiplied by: learnt from past answers. */
@@ -68,46 +68,43 @@ function nestedLengths(
 /**
  * Multiplies the model's standard deviations: each step's by the factor of the step's length (that of the shortest
  * listed length where the step is no longer than it), and the variance ratios so that returns over every listed length up
- * to the horizon have the square of its factor in all. Listed lengths other than two steps are expected to nest; those of
- * the model's own that do not nest with them are left to interpolation. The same model where all factors are 1.
+ * to the horizon have the square of its factor in all. A length that does not divide the next listed one can be met at two steps,
+ * by the correlation of adjacent ones, and is left to interpolation elsewhere, as are those of the model's own that do not nest
+ * with the listed ones. The same model where all factors are 1.
  */
 export function recalibrate(model: PathModel, factors: readonly RecalibrationFactor[], stepSeconds: number): PathModel {
   const base = factorAt(factors, stepSeconds);
   const stepSigmas = base === 1 ? model.stepSigmas : model.stepSigmas.map((sigma) => sigma * base);
   if (factors.every(({ factor }) => factor === base)) return { ...model, stepSigmas };
+  const { lagOneAutocorrelation: own, ...rest } = model;
   const horizonSeconds = model.stepSigmas.length * stepSeconds;
+  const isWithin = ({ seconds }: { readonly seconds: number }): boolean => seconds <= horizonSeconds;
+  const listed = factors.filter(isWithin).map(({ seconds }) => seconds);
+  const nested = nestedLengths(
+    {
+      factors: listed.filter((seconds, i) => (listed[i + 1] ?? seconds) % seconds === 0),
+      model: model.varianceRatios.filter(isWithin).map(({ seconds }) => seconds),
+    },
+    stepSeconds,
+  );
   const twoSteps = 2 * stepSeconds;
-  const isNested = (seconds: number): boolean => seconds !== twoSteps && seconds <= horizonSeconds;
-  const lengths = {
-    factors: factors.map(({ seconds }) => seconds).filter(isNested),
-    model: model.varianceRatios.map(({ seconds }) => seconds).filter(isNested),
-  };
-  const varianceRatios = nestedLengths(lengths, stepSeconds).map((seconds) => ({
-    seconds,
-    ratio: varianceRatioAt(model.varianceRatios, seconds, stepSeconds) * (factorAt(factors, seconds) / base) ** 2,
-  }));
-  const lagOneAutocorrelation = correctedLagOne(model, factors, stepSeconds);
-  return {
-    ...model,
-    stepSigmas,
-    varianceRatios,
-    ...(lagOneAutocorrelation !== undefined && { lagOneAutocorrelation }),
-  };
+  const changeAt = (seconds: number): number => (factorAt(factors, seconds) / base) ** 2;
+  const varianceRatios = nested.map((seconds) => {
+    const isOwn = seconds === twoSteps && own !== undefined;
+    const ratio = isOwn ? 1 + own : varianceRatioAt(model.varianceRatios, seconds, stepSeconds);
+    return { seconds, ratio: ratio * changeAt(seconds) };
+  });
+  const corrected = { ...rest, stepSigmas, varianceRatios };
+  if (nested.includes(twoSteps) || (own === undefined && !listed.includes(twoSteps))) return corrected;
+  const ratio = 1 + (own ?? lagOneWithout(model.varianceRatios, stepSeconds));
+  const wanted = ratio * changeAt(twoSteps) - 1;
+  return { ...corrected, lagOneAutocorrelation: Math.min(Math.max(wanted, -MAX_LAG_ONE), MAX_LAG_ONE) };
 }
 
-/** Two steps rarely nest in the longer lengths: the correlation of adjacent ones meets their factor. */
-function correctedLagOne(
-  { lagOneAutocorrelation: own, varianceRatios }: PathModel,
-  factors: readonly RecalibrationFactor[],
-  stepSeconds: number,
-): number | undefined {
-  const twoSteps = 2 * stepSeconds;
-  const listed = factors.find(({ seconds }) => seconds === twoSteps);
-  const level = varianceRatios.find(({ seconds }) => seconds === twoSteps);
-  if (listed === undefined && level === undefined) return own;
-  const ratio = level?.ratio ?? 1 + (own ?? impliedLagOne(varianceRatios, stepSeconds));
-  const wanted = ratio * (factorAt(factors, twoSteps) / factorAt(factors, stepSeconds)) ** 2 - 1;
-  return Math.min(Math.max(wanted, -MAX_LAG_ONE), MAX_LAG_ONE);
+/** Of a model that names none: two steps may be a length of its own. */
+function lagOneWithout(ratios: readonly VarianceRatio[], stepSeconds: number): number {
+  const level = ratios.find(({ seconds }) => seconds === 2 * stepSeconds);
+  return level ? level.ratio - 1 : impliedLagOne(ratios, stepSeconds);
 }
 
 /** No market's adjacent returns are further from uncorrelated; 1/2 is the most that MA(1) can have. */

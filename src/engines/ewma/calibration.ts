@@ -31,7 +31,7 @@ const assetScale = z.strictObject({
    * Of adjacent base bars (MA(1) noise); absent where too little is known of it or nobody scores two bars: it then follows from
    * the variance ratios.
    */
-  lagOneAutocorrelation: finite.min(-0.35).max(0.5).optional(),
+  lagOneAutocorrelation: finite.min(-0.35).max(0.49).optional(),
   /** Prompts that it was fitted on. */
   origins: z.int().min(0),
   /** Closed-form score over that of the best constant sigma, on what it was fitted on; null for a class. */

@@ -139,8 +139,7 @@ interface Scratch {
   readonly sums: Float64Array;
   /** Variance of the block's steps that traded. */
   readonly wholes: Float64Array;
-  /** The last d before the block, and while it is walked. */
-  readonly before: Float64Array;
+  /** The last d. */
   readonly previous: Float64Array;
   /** Σ f of the block. */
   readonly filtered: Float64Array;
@@ -148,14 +147,14 @@ interface Scratch {
 
 function createScratch(pathCount: number): Scratch {
   const zeros = (): Float64Array => new Float64Array(pathCount);
-  return { sums: zeros(), wholes: zeros(), before: zeros(), previous: zeros(), filtered: zeros() };
+  return { sums: zeros(), wholes: zeros(), previous: zeros(), filtered: zeros() };
 }
 
 function filterBlock(
   returns: Float64Array,
   { variances, echoes }: { readonly variances: Float64Array; readonly echoes: Float64Array },
   { from, to, zeros }: { readonly from: number; readonly to: number; readonly zeros: boolean },
-  { sums, wholes, before, previous, filtered }: Scratch,
+  { sums, wholes, previous, filtered }: Scratch,
 ): void {
   const pathCount = sums.length;
   for (const each of [sums, wholes, filtered]) each.fill(0);
@@ -168,27 +167,34 @@ function filterBlock(
       if (!zeros || x !== 0) wholes[path]! += own;
     }
   }
-  // Σ f first, then the results.
-  for (const writes of [false, true]) {
-    previous.set(before);
-    for (let step = from; step < to; step++) {
-      const row = step * pathCount;
-      const own = variances[step]!;
-      const echo = echoes[step]!;
+  for (let step = from; step < to; step++) {
+    const row = step * pathCount;
+    const own = variances[step]!;
+    const echo = echoes[step]!;
+    if (own === 0) previous.fill(0);
+    else {
       for (let path = 0; path < pathCount; path++) {
         const x = returns[row + path]!;
-        if (own === 0 || (zeros && x === 0)) {
+        if (zeros && x === 0) {
           previous[path] = 0;
           continue;
         }
-        const share = own / wholes[path]!;
-        const deviation = x - share * sums[path]!;
+        const deviation = x - (own / wholes[path]!) * sums[path]!;
         const value = deviation + echo * previous[path]!;
         previous[path] = deviation;
-        if (writes) returns[row + path] = value + share * (sums[path]! - filtered[path]!);
-        else filtered[path]! += value;
+        filtered[path]! += value;
+        // Zero is what did not trade.
+        returns[row + path] = zeros && value === 0 ? Number.MIN_VALUE : value;
       }
     }
   }
-  before.set(previous);
+  for (let path = 0; path < pathCount; path++) sums[path] = (sums[path]! - filtered[path]!) / wholes[path]!;
+  for (let step = from; step < to; step++) {
+    const row = step * pathCount;
+    const own = variances[step]!;
+    if (own === 0) continue;
+    for (let path = 0; path < pathCount; path++) {
+      if (!zeros || returns[row + path] !== 0) returns[row + path]! += own * sums[path]!;
+    }
+  }
 }

@@ -162,6 +162,11 @@ export function varianceRatioStage(model: PathModel, grid: StepGrid): ApplyRatio
   };
 }
 
+/** Of steps this sparse few have a neighbour that traded, and the correlation would cost the others their variance. */
+const MAX_ZERO_SHARE = 0.5;
+/** From what the ratios give anyway: half of it in the sigma of two steps, 1e-7 of its CRPS. */
+const LEAST_NOISE = 0.001;
+
 function blockTargets(curve: readonly { steps: number; ratio: number }[]): BlockTargets {
   const [, block, wider] = curve;
   const { steps, ratio } = block!;
@@ -180,12 +185,14 @@ function filterOf(
   curve: { steps: number; ratio: number }[],
   { variances }: StepGrid,
 ): LagOneFilter | null {
-  if (lagOneAutocorrelation === undefined || curve[1]?.steps === 2) return null;
+  if (lagOneAutocorrelation === undefined || curve[1]?.steps === 2 || zeroShare > MAX_ZERO_SHARE) return null;
   // Without ratios the horizon is one block, whose variance the noise leaves alone.
   if (curve.length === 1) curve.push({ steps: variances.length, ratio: 1 });
+  const targets = blockTargets(curve);
+  if (Math.abs(lagOneAutocorrelation - correlationOf(0, targets)) < LEAST_NOISE) return null;
   // What does not trade has nothing to echo: of two steps both trade (1 - z)² times, each with variance 1 / (1 - z).
   const autocorrelation = lagOneAutocorrelation / (1 - zeroShare);
-  return lagOneFilter(variances, { autocorrelation, zeroShare, ...blockTargets(curve) });
+  return lagOneFilter(variances, { autocorrelation, zeroShare, ...targets });
 }
 
 /** Variance of each step of each path: zero where it did not trade. */

@@ -1,3 +1,4 @@
+import { factorAt } from "../../engines/recalibration.ts";
 import { MAX_FACTOR, MIN_FACTOR, type DayStatistics, type LengthStatistics } from "../../store/recalibration-store.ts";
 import { SECONDS_PER_DAY } from "../../units.ts";
 import { MEAN_ABSOLUTE_NORMAL } from "./normal-score.ts";
@@ -43,7 +44,7 @@ interface LengthDays {
  */
 export function estimateFactors(lengths: readonly LengthDays[]): LengthStatistics[] {
   let shorter: number | null = null;
-  return lengths.map(({ seconds, days }) => {
+  const estimated = lengths.map(({ seconds, days }): LengthStatistics => {
     const { raw, effectiveBlocks } = summarise(days);
     const isDay = seconds >= SECONDS_PER_DAY && shorter !== null;
     const enough = raw !== null && effectiveBlocks >= (isDay ? MIN_DAY_BLOCKS : MIN_BLOCKS);
@@ -55,6 +56,27 @@ export function estimateFactors(lengths: readonly LengthDays[]): LengthStatistic
     const basis = enough ? "own" : shorter === null ? "too_few" : "shorter";
     return { seconds, days: [...days], raw, effectiveBlocks, factor: shorter, basis };
   });
+  return estimated.map((length, i) => withinReach(length, estimated[i - 1], estimated[i + 1]));
+}
+
+/**
+ * A length that does not divide the next is corrected by the correlation of adjacent steps alone, which reaches so far from what
+ * its neighbours give it. What could not be applied would be recorded all the same, and feed on itself.
+ */
+const MAX_APART = 1.04;
+
+function withinReach(
+  length: LengthStatistics,
+  shorter: LengthStatistics | undefined,
+  longer: LengthStatistics | undefined,
+): LengthStatistics {
+  const { factor, seconds } = length;
+  if (longer === undefined || longer.seconds % seconds === 0 || factor === null) return length;
+  const neighbours = [shorter, longer].flatMap((one) =>
+    one === undefined || one.factor === null ? [] : [{ seconds: one.seconds, factor: one.factor }],
+  );
+  const between = factorAt(neighbours, seconds);
+  return { ...length, factor: Math.min(Math.max(factor, between / MAX_APART), between * MAX_APART) };
 }
 
 /** A run moves no factor further than this: a run on bad data does little harm before somebody looks. */

@@ -23,8 +23,8 @@ export interface CountedAnswer {
 
 /**
  * Lengths that get a factor: the competitions' "change" intervals and their horizons. A factor that is recorded but not
- * applied would feed on itself, so each is one that a path model can correct: nested lengths by variance ratios, two steps by
- * their lag-1 autocorrelation.
+ * applied would feed on itself, so each is one that a path model can correct at the competition's steps: nested lengths by
+ * variance ratios, two steps by their lag-1 autocorrelation.
  */
 export const FACTOR_LENGTHS: Readonly<Record<HorizonClass, readonly number[]>> = {
   "1h": [60, 120, 300, 900, 1800, 3600],

@@ -171,11 +171,12 @@ describe("known addresses", () => {
 
   it("are bounded: the one that was quiet longest is forgotten", async (test) => {
     const known = await openIn(await tempFolder(test));
-    known.add("first");
-    known.add("second");
-    known.add("first");
-    for (let index = 0; index < 1023; index++) known.add(String(index));
-    assert.ok(known.has("first") && !known.has("second"));
+    const [first, second] = ["192.0.2.1", "192.0.2.2"];
+    known.add(first);
+    known.add(second);
+    known.add(first);
+    for (let index = 0; index < 1023; index++) known.add(`10.0.${index >> 8}.${index & 255}`);
+    assert.ok(known.has(first) && !known.has(second));
   });
 
   it("are not those of forged requests", async (test) => {

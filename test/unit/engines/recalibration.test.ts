@@ -8,13 +8,15 @@ import { FACTOR_LENGTHS } from "../../../src/evaluation/recalibrate/statistics.t
 import { forecastRequest } from "../../support/forecast-inputs.ts";
 import { pathModel } from "../../support/path-models.ts";
 
+type Grid = { readonly horizonSeconds: number; readonly stepSeconds: number };
+
 const GRIDS = {
   "24h": { horizonSeconds: 86_400, stepSeconds: 300 },
   "1h": { horizonSeconds: 3600, stepSeconds: 60 },
 } as const;
 
 /** Mean square of the log returns over blocks of `seconds`. */
-function blockVariance(model: PathModel, grid: (typeof GRIDS)["1h" | "24h"], seconds: number): number {
+function blockVariance(model: PathModel, grid: Grid, seconds: number): number {
   const paths = simulatePathModel(forecastRequest({ ...grid, numSimulations: 400 }), model);
   const points = grid.horizonSeconds / grid.stepSeconds + 1;
   const steps = seconds / grid.stepSeconds;
@@ -26,6 +28,12 @@ function blockVariance(model: PathModel, grid: (typeof GRIDS)["1h" | "24h"], sec
   }
   return sum;
 }
+
+const ODD_GRIDS = [
+  { horizonSeconds: 3600, stepSeconds: 300 },
+  { horizonSeconds: 3600, stepSeconds: 30 },
+  { horizonSeconds: 120, stepSeconds: 60 },
+];
 
 describe("recalibrate", () => {
   it("multiplies the standard deviation of simulated returns over every listed length by its factor", () => {
@@ -52,6 +60,29 @@ describe("recalibrate", () => {
     }
   });
 
+  it("meets the lengths of a competition at other steps, as far as they nest", () => {
+    const factors = FACTOR_LENGTHS["1h"].map((seconds, i) => ({
+      seconds,
+      factor: [1.1, 1.07, 1, 0.97, 0.95, 0.95][i]!,
+    }));
+    for (const [horizonSeconds, stepSeconds] of [
+      [3600, 30],
+      [120, 60],
+      [3600, 300],
+    ] as const) {
+      const grid = { horizonSeconds, stepSeconds };
+      const model = pathModel(grid, { nu: 1000, latent: { tau: 0, halfLifeSeconds: 1 }, rankMatched: false });
+      const corrected = recalibrate(model, factors, stepSeconds);
+      for (const { seconds, factor } of factors) {
+        const isMet =
+          seconds >= stepSeconds && seconds <= horizonSeconds && (seconds !== 120 || horizonSeconds === 120);
+        if (!isMet) continue;
+        const ratio = Math.sqrt(blockVariance(corrected, grid, seconds) / blockVariance(model, grid, seconds));
+        assert.ok(Math.abs(ratio / factor - 1) < 0.03, `${stepSeconds} s: ${seconds} s: ${ratio} for ${factor}`);
+      }
+    }
+  });
+
   it("changes nothing without factors, and only the steps' sigmas where all factors are equal", () => {
     const model = pathModel(GRIDS["24h"]);
     assert.deepEqual(recalibrate(model, [], 300), model);
@@ -65,10 +96,10 @@ describe("recalibrate", () => {
 
   it("gives a model that can be simulated, whatever the bounded factors and grids", () => {
     const factor = fc.double({ min: 0.85, max: 1.18, noNaN: true });
-    const lengths = fc.subarray([60, 300, 900, 1800, 3600, 10_800, 86_400]);
-    const grid = fc.constantFrom(...Object.values(GRIDS), { horizonSeconds: 3600, stepSeconds: 300 });
+    const lengths = fc.subarray([60, 120, 300, 900, 1800, 3600, 10_800, 86_400]);
+    const grid = fc.constantFrom(...Object.values(GRIDS), ...ODD_GRIDS);
     fc.assert(
-      fc.property(grid, lengths, fc.array(factor, { minLength: 7, maxLength: 7 }), (asked, seconds, values) => {
+      fc.property(grid, lengths, fc.array(factor, { minLength: 8, maxLength: 8 }), (asked, seconds, values) => {
         const factors = seconds.map((length, i) => ({ seconds: length, factor: values[i]! }));
         const corrected = recalibrate(pathModel(asked, { rankMatched: false }), factors, asked.stepSeconds);
         const paths = simulatePathModel(forecastRequest({ ...asked, numSimulations: 2 }), corrected);
