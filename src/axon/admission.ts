@@ -22,6 +22,11 @@ import type { Sender } from "./synapse-service.ts";
 
 /** How old a nonce may be at the first sight of its pair, beyond the request's own timeout. */
 export const NONCE_SLACK_SECONDS = 4;
+/**
+ * A wall clock that was stepped forward may be wrong now or have been wrong before: up to so far apart, the time that has truly
+ * passed since our start counts too. Beyond, it says nothing (a machine that slept).
+ */
+export const MAX_CLOCK_STEP_SECONDS = 120;
 
 export interface Gate {
   readonly ownHotkey: Hotkey;
@@ -35,7 +40,9 @@ export interface Gate {
   readonly verifications: FairQueue;
   /** Where validators ask from: their checks go before those of strangers. */
   readonly known: KnownAddresses;
+  /** Wall clock. */
   readonly clock: Clock;
+  readonly steadyClock: Clock;
 }
 
 /** Where a request comes from, and whether it is still waited for. */
@@ -149,13 +156,14 @@ export function refuseNeuron(blacklist: Config["blacklist"], neuron: Neuron): Re
 
 function synapseClaim(gate: Gate, headers: SynapseHeaders): NonceClaim {
   const { hotkey: address = "", nonce = 0n, uuid = "" } = headers.dendrite;
-  const nowNs = millisToNanos(gate.clock.nowMs());
+  const [nowMs, steadyMs] = [gate.clock.nowMs(), gate.steadyClock.nowMs()];
+  const isStepped = steadyMs < nowMs && nowMs - steadyMs <= MAX_CLOCK_STEP_SECONDS * 1000;
   const timeoutSeconds = Math.min(headers.timeoutSeconds, gate.maxTimeoutSeconds);
   return {
     key: `${address}:${uuid}`,
     nonce,
-    notBeforeNs: nowNs - secondsToNanos(NONCE_SLACK_SECONDS + timeoutSeconds),
-    notAfterNs: nowNs + secondsToNanos(gate.nonceFutureSeconds),
+    notBeforeNs: millisToNanos(isStepped ? steadyMs : nowMs) - secondsToNanos(NONCE_SLACK_SECONDS + timeoutSeconds),
+    notAfterNs: millisToNanos(nowMs) + secondsToNanos(gate.nonceFutureSeconds),
   };
 }
 

@@ -21,7 +21,7 @@ import { createFairShares } from "./fair-share.ts";
 import { createFairQueue } from "./fair-queue.ts";
 import { createSlots } from "./slots.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
-import { NONCE_SLACK_SECONDS, type Gate } from "./admission.ts";
+import { MAX_CLOCK_STEP_SECONDS, NONCE_SLACK_SECONDS, type Gate } from "./admission.ts";
 
 export interface AxonOptions {
   readonly config: Config["axon"];
@@ -143,12 +143,12 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
 }
 
 async function openGate(options: AxonOptions): Promise<Gate> {
-  const { config, keypair, clock, logger } = options;
+  const { config, keypair, clock, logger, steadyClock: steady = steadyClock } = options;
   const { maxTimeoutSeconds, nonceFutureSeconds, maxNonces, maxVerifications, maxVerificationsPerIp } = config;
   const nonces = openNonceBook({
     file: options.nonceFile,
     maxNonces,
-    retentionSeconds: maxTimeoutSeconds + NONCE_SLACK_SECONDS,
+    retentionSeconds: maxTimeoutSeconds + NONCE_SLACK_SECONDS + MAX_CLOCK_STEP_SECONDS,
     clock,
     logger,
   });
@@ -164,7 +164,7 @@ async function openGate(options: AxonOptions): Promise<Gate> {
       concurrency: SIGNATURE_THREADS + 1, // one more, so that the thread never waits for the event loop
       total: maxVerifications,
       perOwner: maxVerificationsPerIp,
-      pace: { ...STRANGERS_PACE, clock: options.steadyClock ?? steadyClock },
+      pace: { ...STRANGERS_PACE, clock: steady },
     }),
     known: await openKnownAddresses({
       file: options.addressFile,
@@ -173,6 +173,7 @@ async function openGate(options: AxonOptions): Promise<Gate> {
       logger,
     }),
     clock,
+    steadyClock: steady,
   };
 }
 

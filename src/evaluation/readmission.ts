@@ -146,6 +146,7 @@ function replayGate(options: ReadmissionOptions, nonce: bigint | undefined): Gat
     known: { add: () => undefined, has: () => false, close: () => Promise.resolve() },
     verifications: createFairQueue({ concurrency: 1, total: 1, perOwner: 1 }),
     clock,
+    steadyClock: clock,
   };
 }
 

@@ -16,6 +16,7 @@ function fakeGate() {
     maxTimeoutSeconds: 300,
     nonceFutureSeconds: 60,
     clock: systemClock,
+    steadyClock: systemClock,
     verifications: createFairQueue({ concurrency: 1, total: 8, perOwner: 8 }),
     signatures: {
       verify: () => {
