@@ -16,7 +16,7 @@ import type { DrawReturns, StepGrid } from "./returns.ts";
 /** Shocks of a prompt at most: 3472 paths of a day's 288 steps. More brings less than the time it takes. */
 const MAX_SHOCKS = 1_000_000;
 /** Paths drawn for each path answered, where MAX_SHOCKS allows. */
-const OVERSAMPLING = 16;
+const OVERSAMPLING = 8;
 /** Extra paths are drawn so many at a time, which stay in a core's cache. */
 const CHUNK_PATHS = 512;
 /** … and at least so many, for the shape of the distribution when few are asked for. */
