@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { pack, unpack } from "msgpackr";
 import type { ForecastRequest } from "../../../src/engines/engine.ts";
 import type { EwmaCalibration } from "../../../src/engines/ewma/calibration.ts";
-import { createEwmaEngine, type EwmaInput } from "../../../src/engines/ewma/ewma.ts";
+import { createEwmaEngine, type EwmaInput, EWMA_VERSION } from "../../../src/engines/ewma/ewma.ts";
 import { profileOf, ratiosFor } from "../../../src/engines/ewma/scale.ts";
 import { runForecast } from "../../../src/engines/forecast.ts";
 import { ASSETS, type AssetSymbol } from "../../../src/market/assets.ts";
@@ -306,7 +306,7 @@ describe("calibrated EWMA: fallbacks are named", () => {
       assert.deepStrictEqual(parsed.task.inputs, [input]);
       assert.equal((await runForecast(parsed.task)).digest, result.digest);
     }
-    assert.equal(result.engineVersion, 2);
+    assert.equal(result.engineVersion, EWMA_VERSION);
   });
 });
 

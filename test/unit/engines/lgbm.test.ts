@@ -6,7 +6,13 @@ import { pack, unpack } from "msgpackr";
 import type { ForecastRequest, StateSnapshot } from "../../../src/engines/engine.ts";
 import { createEwmaEngine } from "../../../src/engines/ewma/ewma.ts";
 import { runForecast } from "../../../src/engines/forecast.ts";
-import { createLgbmEngine, lgbmModel, type LgbmChoices, type LgbmInput } from "../../../src/engines/lgbm/lgbm.ts";
+import {
+  createLgbmEngine,
+  lgbmModel,
+  type LgbmChoices,
+  type LgbmInput,
+  LGBM_VERSION,
+} from "../../../src/engines/lgbm/lgbm.ts";
 import { checkModel } from "../../../src/engines/models/check.ts";
 import { encodeFloats } from "../../../src/engines/models/correction.ts";
 import { readManifest, sha256Of, type EntryOf } from "../../../src/engines/models/manifest.ts";
@@ -191,7 +197,7 @@ describe("LGBM: simulate", () => {
   const request = forecastRequest({ numSimulations: 60 });
   const digestOf = async (input: LgbmInput): Promise<string> => {
     const result = await runForecast({ request, inputs: [input, ewmaInput()] });
-    assert.deepEqual([result.engine, result.engineVersion, result.handOvers], ["lgbm", 1, []]);
+    assert.deepEqual([result.engine, result.engineVersion, result.handOvers], ["lgbm", LGBM_VERSION, []]);
     return result.digest;
   };
   const ewmaDigest = async (): Promise<string> => {

@@ -11,7 +11,12 @@ import { checkModel } from "../../../src/engines/models/check.ts";
 import { readManifest, sha256Of } from "../../../src/engines/models/manifest.ts";
 import type { ModelSource } from "../../../src/engines/models/source.ts";
 import { checkOutputs, correctedModel, type ModelOutputs } from "../../../src/engines/patchtst/network.ts";
-import { createPatchTstEngine, patchTstModel, type PatchTstInput } from "../../../src/engines/patchtst/patchtst.ts";
+import {
+  createPatchTstEngine,
+  patchTstModel,
+  type PatchTstInput,
+  PATCHTST_VERSION,
+} from "../../../src/engines/patchtst/patchtst.ts";
 import type { RecalibrationSource } from "../../../src/engines/recalibration.ts";
 import { OperationalError } from "../../../src/errors.ts";
 import { simulationEvidence } from "../../../src/subnets/synth/evidence.ts";
@@ -279,7 +284,7 @@ describe("PatchTST: simulate", () => {
   it("is a function of what was recorded, in a few kilobytes", async () => {
     const input = accepted({ request });
     const result = await runForecast({ request, inputs: [input, ewmaInput()] });
-    assert.deepEqual([result.engine, result.engineVersion, result.handOvers], ["patchtst", 1, []]);
+    assert.deepEqual([result.engine, result.engineVersion, result.handOvers], ["patchtst", PATCHTST_VERSION, []]);
     const packed = pack(input);
     assert.ok(packed.length < 12_000, `${packed.length} bytes`);
     const inputs = simulationEvidence.shape.task.shape.inputs.parse([unpack(packed)]);
