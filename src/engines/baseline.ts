@@ -5,7 +5,7 @@ import type { Engine, ForecastRequest } from "./engine.ts";
 import { takePaths } from "./path-buffer.ts";
 import { simulatePathModel } from "./paths/simulate.ts";
 
-export const BASELINE_VERSION = 2;
+export const BASELINE_VERSION = 3;
 
 /** All that a baseline forecast depends on besides the request. */
 export interface BaselineInput {

@@ -13,7 +13,7 @@ import { calibrationId, ownOrClass, priorOf, type EwmaCalibration, type HorizonC
 import { plainDispersion, type Dispersion, type EwmaChoices } from "./plain.ts";
 import { knowledgeOf, profileOf, ratiosFor, stepSigmas, type Knowledge } from "./scale.ts";
 
-export const EWMA_VERSION = 3;
+export const EWMA_VERSION = 4;
 
 /** All that an EWMA forecast depends on besides the request. */
 export interface EwmaInput {

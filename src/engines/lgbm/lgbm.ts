@@ -15,7 +15,7 @@ import { recalibrate } from "../recalibration.ts";
 import { lgbmFeatures } from "./features.ts";
 import { checkOutputs, correctedModel, inferTrees, type LeadGrid } from "./trees.ts";
 
-export const LGBM_VERSION = 2;
+export const LGBM_VERSION = 3;
 
 /** All that an LGBM forecast depends on besides the request; the model is part of it by its hash. */
 export interface LgbmInput extends CorrectedInput {

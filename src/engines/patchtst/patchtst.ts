@@ -15,7 +15,7 @@ import { recalibrate } from "../recalibration.ts";
 import { calendarOf, SEQUENCE_BARS, SEQUENCE_CHANNELS, sequenceInput, stateFeatures } from "./features.ts";
 import { checkOutputs, correctedModel, inferNetwork, type CorrectionGrid } from "./network.ts";
 
-export const PATCHTST_VERSION = 2;
+export const PATCHTST_VERSION = 3;
 
 /** All that a PatchTST forecast depends on besides the request; the model is part of it by its hash. */
 export interface PatchTstInput extends CorrectedInput {

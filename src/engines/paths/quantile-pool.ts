@@ -34,13 +34,17 @@ export function addToPool(pool: QuantilePool, values: Float64Array, scale: numbe
 export interface PoolLaw {
   readonly zeros: number;
   readonly total: number;
-  /** Values other than zero below each bucket's lower end; one more than there are buckets. */
+  /** Values other than zero below each bucket's lower end, strictly ascending; one more than there are buckets. */
   readonly cumulative: Float64Array;
 }
 
+/** What an empty bucket counts as, so that each probability has one quantile: a hundredth of a value in all of them together. */
+const EMPTY = 1e-6;
+
 export function lawOf({ counts, zeros, total }: QuantilePool): PoolLaw {
   const cumulative = new Float64Array(BUCKETS + 1);
-  for (let bucket = 0; bucket < BUCKETS; bucket++) cumulative[bucket + 1] = cumulative[bucket]! + counts[bucket]!;
+  for (let bucket = 0; bucket < BUCKETS; bucket++)
+    cumulative[bucket + 1] = cumulative[bucket]! + counts[bucket]! + EMPTY;
   return { zeros, total, cumulative };
 }
 
@@ -66,7 +70,7 @@ export function poolQuantile({ zeros, total, cumulative }: PoolLaw, probability:
     else above = middle;
   }
   const [from, to] = [cumulative[bucket]!, cumulative[bucket + 1]!];
-  const inside = to > from ? Math.min((wanted - from) / (to - from), 1) : 0;
+  const inside = Math.min((wanted - from) / (to - from), 1);
   const u = Math.min((bucket + inside) / BUCKETS, 1 - 0.5 / BUCKETS);
   return Math.sign(probability - 0.5) * Math.sqrt((SHAPE * u * u) / (1 - u * u));
 }

@@ -1,26 +1,11 @@
-import type { Random } from "../../math/random.ts";
 import { scoringRulesFor, stepsIn } from "../../scoring/intervals.ts";
 import type { ForecastRequest } from "../engine.ts";
 import type { PathModel } from "../path-model.ts";
-import {
-  addToPool,
-  createQuantilePool,
-  lawOf,
-  poolQuantiles,
-  stratifiedQuantiles,
-  type QuantilePool,
-} from "./quantile-pool.ts";
+import { blockLaws } from "./block-laws.ts";
+import { poolQuantiles, stratifiedQuantiles } from "./quantile-pool.ts";
 import { createRanking, rankPaths, type Ranking } from "./ranks.ts";
 import type { DrawReturns, StepGrid } from "./returns.ts";
 
-/** Shocks of a prompt at most: 3472 paths of a day's 288 steps. More brings less than the time it takes. */
-const MAX_SHOCKS = 1_000_000;
-/** Paths drawn for each path answered, where MAX_SHOCKS allows. */
-const OVERSAMPLING = 8;
-/** Extra paths are drawn so many at a time, which stay in a core's cache. */
-const CHUNK_PATHS = 512;
-/** … and at least so many, for the shape of the distribution when few are asked for. */
-const MIN_POOL_PATHS = 1000;
 /**
  * Below this many paths each stays where it was drawn inside its n-th of the distribution: the mid-bin quantiles of a few
  * paths lack the tails (at 1 there is but the median, a flat path), so that the paths would no longer be plausible.
@@ -61,8 +46,8 @@ export function scoredBlocks(request: ForecastRequest): ScoredBlock[] {
  * dependence over time. Longer blocks move the steps of shorter ones again, hence a second sweep. Fewer than 50 paths are
  * stratified instead.
  *
- * The quantiles are those of *standardised* returns, pooled over all blocks of one length in the path and over an
- * oversampled ensemble, with its mirror image: one block's own sample would be too small to know its scale, which
+ * The quantiles are those of *standardised* returns, pooled over all blocks of one length in the path and over a larger
+ * ensemble (block-laws.ts), with its mirror image: one block's own sample would be too small to know its scale, which
  * the model gives exactly. That takes the distribution's shape to be the same at every lead time, as it is with the latent
  * volatility in its stationary law from the first step on; sigmas that differ much inside a block (an announcement)
  * make its tails heavier than the pool's, and blocks across the borders of the model's variance ratios get the mean
@@ -70,18 +55,18 @@ export function scoredBlocks(request: ForecastRequest): ScoredBlock[] {
  *
  * Returns are driftless here: a centre is added afterwards and shifts every quantile alike.
  *
- * `returns`: log returns, row-major [step, path], the answer's paths, changed in place. Further paths come from `draw`.
+ * `returns`: log returns, row-major [step, path], the answer's paths, changed in place. The larger ensemble comes from `draw`.
  */
 export function matchRanks(
   request: ForecastRequest,
   model: PathModel,
-  work: { draw: DrawReturns; random: Random; grid: StepGrid; returns: Float64Array },
+  work: { draw: DrawReturns; grid: StepGrid; returns: Float64Array },
 ): void {
-  const { grid, returns } = work;
+  const { draw, grid, returns } = work;
   const pathCount = request.numSimulations;
   const blocks = scoredBlocks(request);
-  const pools = fillPools(pathCount, new Set(blocks.map(({ steps }) => steps)), work);
-  const laws = new Map([...pools].map(([steps, pool]) => [steps, lawOf(pool)]));
+  const lengths = [...new Set(blocks.map(({ steps }) => steps))];
+  const laws = blockLaws(model, { draw, grid, lengths, pathCount });
   const midBins = new Map([...laws].map(([steps, law]) => [steps, poolQuantiles(law, pathCount)]));
   const matching: Matching = {
     returns,
@@ -106,49 +91,6 @@ export function matchRanks(
         first: Math.floor(((index * GOLDEN) % 1) * pathCount),
       });
     });
-  }
-}
-
-/** Pools of standardised block returns by the block's steps: of the answer's paths and of the extra ones. */
-function fillPools(
-  pathCount: number,
-  lengths: ReadonlySet<number>,
-  work: { draw: DrawReturns; random: Random; grid: StepGrid; returns: Float64Array },
-): Map<number, QuantilePool> {
-  const { draw, random, grid, returns } = work;
-  const stepCount = grid.variances.length;
-  const pools = new Map([...lengths].map((steps) => [steps, createQuantilePool()]));
-  const poolPaths = Math.min(Math.max(OVERSAMPLING * pathCount, MIN_POOL_PATHS), Math.floor(MAX_SHOCKS / stepCount));
-  addBlocks(pools, grid, { returns: returns.slice(), pathCount });
-  const chunk = new Float64Array(CHUNK_PATHS * stepCount);
-  for (let drawn = pathCount; drawn < poolPaths; drawn += CHUNK_PATHS) {
-    const count = Math.min(CHUNK_PATHS, poolPaths - drawn);
-    const extra = chunk.subarray(0, count * stepCount);
-    draw(random, extra, { pathCount: count, latents: "antithetic" });
-    addBlocks(pools, grid, { returns: extra, pathCount: count });
-  }
-  return pools;
-}
-
-/** Adds the standardised returns of all blocks of each length; leaves sums from the first step on in `returns`. */
-function addBlocks(
-  pools: ReadonlyMap<number, QuantilePool>,
-  { variances }: StepGrid,
-  { returns, pathCount }: { returns: Float64Array; pathCount: number },
-): void {
-  for (let i = pathCount; i < returns.length; i++) returns[i]! += returns[i - pathCount]!;
-  const differences = new Float64Array(pathCount);
-  for (const [steps, pool] of pools) {
-    for (let first = 0; first + steps <= variances.length; first += steps) {
-      const variance = varianceOf(variances, { firstStep: first, steps });
-      if (variance === 0) continue;
-      const end = (first + steps - 1) * pathCount;
-      const start = (first - 1) * pathCount;
-      for (let path = 0; path < pathCount; path++) {
-        differences[path] = returns[end + path]! - (first > 0 ? returns[start + path]! : 0);
-      }
-      addToPool(pool, differences, 1 / Math.sqrt(variance));
-    }
   }
 }
 

@@ -89,7 +89,7 @@ export function simulatePathModel(request: ForecastRequest, model: PathModel): F
   const draw = returnsOf(model, grid);
   const returns = new Float64Array(numSimulations * stepCount);
   draw(random, returns, { pathCount: numSimulations, latents: "independent" });
-  if (model.rankMatched) matchRanks(request, model, { draw, random, grid, returns });
+  if (model.rankMatched) matchRanks(request, model, { draw, grid, returns });
   if (model.centre) addCentre(returns, model.centre, model);
   return pricesOf(returns, model.anchorPrice, numSimulations);
 }

@@ -108,7 +108,8 @@ describe("path model: plain paths", () => {
       let zeros = 0;
       for (let i = 0; i < paths.length - 1; i++) if ((i + 1) % 289 !== 0 && paths[i] === paths[i + 1]) zeros++;
       assertNear(zeros / (288 * numSimulations), 0.4, 0.005);
-      assertNear(measuredRatio(request, model, 1), 1, 0.03);
+      // Mid-bin quantiles lack what lies beyond the outermost: 2 % of the variance of such heavy tails.
+      assertNear(measuredRatio(request, model, 1), rankMatched ? 0.98 : 1, 0.03);
       assertNear(measuredRatio(request, model, 36), 0.89, 0.08);
     }
   });
