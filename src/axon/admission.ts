@@ -9,6 +9,7 @@ import { parseSignature, type SignatureClaim } from "../bittensor/signature.ts";
 import { requestMessage } from "../bittensor/signed-message.ts";
 import { publicKeyOf } from "../bittensor/ss58.ts";
 import type { SynapseHeaders } from "../bittensor/synapse-headers.ts";
+import { networkOf } from "../chain/ip-address.ts";
 import type { Metagraph, Neuron } from "../chain/metagraph.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
@@ -123,7 +124,7 @@ export async function verifyBtauth(
 async function checkSignature(gate: Gate, claim: SignatureClaim, caller: Caller): Promise<Refusal | undefined> {
   const { ip, signal } = caller;
   const check = (): Promise<boolean> => gate.signatures.verify(claim);
-  const valid = await gate.verifications.run(ip, check, { first: gate.known.has(ip), signal });
+  const valid = await gate.verifications.run(networkOf(ip), check, { first: gate.known.has(ip), signal });
   if (signal.aborted) return clientGone();
   if (valid === undefined) return tooManyRequests();
   if (!valid) return signatureMismatch();

@@ -5,6 +5,7 @@ import { parseBtauthHeaders, usesBtauth, type BtauthHeaders } from "../bittensor
 import { formatSignature } from "../bittensor/signature.ts";
 import { PROTOCOL_VERSION, responseMessage } from "../bittensor/signed-message.ts";
 import { parseSynapseHeaders, UNREAD_HEADERS, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
+import { networkOf } from "../chain/ip-address.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
 import { millisToNanos, unixMillis, type UnixMillis } from "../units.ts";
@@ -170,7 +171,7 @@ async function admitBtauth(context: AxonContext, call: Call, progress: Progress)
   const tooMuch = screenBody(call.request, context.config.maxBodyBytes);
   if (tooMuch !== undefined) return tooMuch;
   // Read before it is verified: strangers may make us hold only so many bodies.
-  const release = context.unprovenBodies.take(call.ip);
+  const release = context.unprovenBodies.take(networkOf(call.ip));
   if (release === undefined) return tooManyRequests();
   try {
     return await readAndVerify(context, call, progress, { headers: parsed.value, sender: screened.sender });

@@ -1,10 +1,10 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
-import { normaliseIp } from "../chain/ip-address.ts";
+import { networkOf, peerIp } from "../chain/ip-address.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
 
 /**
- * Bounds the open sockets, altogether and per address. When all places are taken, the newest socket of the stranger who
+ * Bounds the open sockets, altogether and per address (IPv6: per /64). When all places are taken, the newest socket of the stranger who
  * holds most makes room for a known address, or for whoever holds fewer. Returns the number of open sockets.
  */
 export function limitConnections(
@@ -15,18 +15,19 @@ export function limitConnections(
   const open = new Map<string, Set<Socket>>();
   let size = 0;
 
-  const remove = (ip: string, socket: Socket): void => {
-    const sockets = open.get(ip);
+  const remove = (sender: string, socket: Socket): void => {
+    const sockets = open.get(sender);
     if (!sockets?.delete(socket)) return;
     size -= 1;
-    if (sockets.size === 0) open.delete(ip);
+    if (sockets.size === 0) open.delete(sender);
   };
+  const isKnown = (socket: Socket): boolean => known.has(peerIp(socket));
   /** Cuts a socket of the stranger who holds most; false when nobody should yield. */
-  const makeRoom = (ip: string): boolean => {
-    let least = known.has(ip) ? 1 : (open.get(ip)?.size ?? 0) + 2;
+  const makeRoom = (sender: string, newcomer: Socket): boolean => {
+    let least = isKnown(newcomer) ? 1 : (open.get(sender)?.size ?? 0) + 2;
     let victim: string | undefined;
     for (const [other, sockets] of open) {
-      if (other === ip || sockets.size < least || known.has(other)) continue;
+      if (other === sender || sockets.size < least || [...sockets].some(isKnown)) continue;
       victim = other;
       least = sockets.size + 1; // looked up only where it would be the new victim
     }
@@ -38,17 +39,17 @@ export function limitConnections(
   };
 
   server.on("connection", (socket: Socket) => {
-    const ip = normaliseIp(socket.remoteAddress ?? "") ?? "";
-    const held = open.get(ip)?.size ?? 0;
-    if (held >= perAddress || (size >= total && !makeRoom(ip))) {
+    const sender = networkOf(peerIp(socket));
+    const held = open.get(sender)?.size ?? 0;
+    if (held >= perAddress || (size >= total && !makeRoom(sender, socket))) {
       socket.destroy();
       return;
     }
-    const sockets = open.get(ip) ?? new Set();
-    open.set(ip, sockets.add(socket));
+    const sockets = open.get(sender) ?? new Set();
+    open.set(sender, sockets.add(socket));
     size += 1;
     socket.once("close", () => {
-      remove(ip, socket);
+      remove(sender, socket);
     });
   });
   return () => size;

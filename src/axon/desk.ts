@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
-import { normaliseIp } from "../chain/ip-address.ts";
+import { peerIp } from "../chain/ip-address.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import { handleCall, refuseEarly, type AbortReason, type AxonContext, type Call } from "./call.ts";
@@ -127,7 +127,7 @@ export function createDesk(options: DeskOptions): Desk {
 function createPipelineGuard(known: KnownAddresses): (request: IncomingMessage, response: ServerResponse) => boolean {
   const busy = new WeakSet<Socket>();
   return ({ socket }, response) => {
-    if (busy.has(socket) && !known.has(normaliseIp(socket.remoteAddress ?? "") ?? "")) socket.destroy();
+    if (busy.has(socket) && !known.has(peerIp(socket))) socket.destroy();
     busy.add(socket);
     response.once("close", () => busy.delete(socket));
     return socket.destroyed;
@@ -154,7 +154,7 @@ function createOpenCalls(): OpenCalls {
   };
   return {
     begin: (request, response, { wall, steady }) => {
-      const ip = normaliseIp(request.socket.remoteAddress ?? "") ?? "";
+      const ip = peerIp(request.socket);
       const [receivedAtMs, startedMs] = [wall.nowMs(), steady.nowMs()];
       const call = { request, response, ip, receivedAtMs, startedMs, abort: new AbortController() };
       open.add(call);

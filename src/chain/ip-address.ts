@@ -1,4 +1,4 @@
-import { BlockList, isIP, SocketAddress } from "node:net";
+import { BlockList, isIP, SocketAddress, type Socket } from "node:net";
 
 /** One spelling per address: IPv4-mapped IPv6 becomes IPv4, IPv6 its shortest form; undefined for any other text. */
 export function normaliseIp(text: string): string | undefined {
@@ -9,6 +9,19 @@ export function normaliseIp(text: string): string | undefined {
   const shortest = new SocketAddress({ address, family: "ipv6" }).address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(shortest);
   return mapped?.[1] ?? shortest;
+}
+
+/** Of a socket's other end, normalised; empty when that has gone. */
+export function peerIp({ remoteAddress }: Socket): string {
+  return normaliseIp(remoteAddress ?? "") ?? "";
+}
+
+/** Whose address this is (normalised): an IPv6 customer has a whole /64 (RFC 6177), of which the first address stands for all. */
+export function networkOf(ip: string): string {
+  if (isIP(ip) !== 6) return ip;
+  const [left, right] = ip.split("::").map((part) => part.split(":").filter(Boolean));
+  const zeros = new Array<string>(8 - left!.length - (right?.length ?? 0)).fill("0");
+  return `${[...left!, ...zeros, ...(right ?? [])].slice(0, 4).join(":")}::`;
 }
 
 /** What the registries of special-purpose addresses (RFC 6890, IANA) do not call globally reachable, and multicast. */

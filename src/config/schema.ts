@@ -90,7 +90,9 @@ export const configSchema = z.strictObject({
     maxBodyBytes: positiveInt.describe("largest request body"),
     bodyTimeoutMs: milliseconds.describe("longest time a request body may take to arrive"),
     maxConnections: positiveInt.describe("open sockets"),
-    maxConnectionsPerIp: positiveInt.describe("open sockets from one address"),
+    maxConnectionsPerIp: positiveInt.describe(
+      "open sockets from one address; an IPv6 /64 counts as one, here and below",
+    ),
     maxQueue: positiveInt.describe("admitted requests waiting for a worker"),
     maxVerificationsPerIp: positiveInt.describe("signature checks waiting for one address"),
     maxVerifications: positiveInt.describe("signature checks waiting altogether; addresses take turns"),
