@@ -1,3 +1,5 @@
+import type { Clock } from "./clock.ts";
+
 /** Ends a piece of work after a time, or with its caller; to be disposed of when the work is done. */
 export interface TimeLimit extends Disposable {
   /** Its reason: a DOMException "TimeoutError" as of AbortSignal.timeout, or the caller's. */
@@ -33,4 +35,20 @@ export function timeLimit(ms: number, caller: AbortSignal | undefined): TimeLimi
       caller?.removeEventListener("abort", follow);
     },
   };
+}
+
+/** What `work` comes to; what `late` says where that takes longer. Nobody hears a late failure. */
+export async function withinTime<T>(
+  work: Promise<T> | T,
+  { clock, ms, late }: { readonly clock: Clock; readonly ms: number; readonly late: () => T },
+): Promise<T> {
+  const settled = new AbortController();
+  const limit = clock.sleep(ms, settled.signal).then(late);
+  // Aborting the timer rejects it when nobody listens any more.
+  limit.catch(() => undefined);
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    settled.abort();
+  }
 }

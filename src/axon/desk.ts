@@ -4,6 +4,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler, t
 import { peerIp } from "../chain/ip-address.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
+import { withinTime } from "../time-limit.ts";
 import { handleCall, refuseEarly, type AbortReason, type AxonContext, type Call } from "./call.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
 import { refuse, type Refusal } from "./refusal.ts";
@@ -212,15 +213,8 @@ function createCounter(): Counter {
 const SEND_RESERVE_MS = 250;
 
 /** Resolves with `work`, or when an answer that waits any longer would be late. */
-async function inTime(work: unknown, clock: Clock, deadlineMs: number): Promise<void> {
-  const settled = new AbortController();
-  const leftMs = deadlineMs - SEND_RESERVE_MS - clock.nowMs();
-  const late = clock.sleep(leftMs, settled.signal).catch(() => undefined);
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    settled.abort();
-  }
+function inTime(work: unknown, clock: Clock, deadlineMs: number): Promise<unknown> {
+  return withinTime(work, { clock, ms: deadlineMs - SEND_RESERVE_MS - clock.nowMs(), late: () => undefined });
 }
 
 /**

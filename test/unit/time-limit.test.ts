@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { timeLimit } from "../../src/time-limit.ts";
+import { steadyClock } from "../../src/clock.ts";
+import { timeLimit, withinTime } from "../../src/time-limit.ts";
 
 describe("a time limit", () => {
   it("ends with the reason of AbortSignal.timeout when the time is over", (t) => {
@@ -31,5 +32,39 @@ describe("a time limit", () => {
     t.mock.timers.tick(100);
     caller.abort();
     assert.equal(limit.signal.aborted, false);
+  });
+});
+
+describe("work within a time", () => {
+  const late = (): string => "late";
+
+  it("gives its result or its failure, and leaves no timer behind", async () => {
+    let stopped = 0;
+    const clock = {
+      ...steadyClock,
+      sleep: (_: number, signal?: AbortSignal) =>
+        new Promise<void>((_, reject) => {
+          signal?.addEventListener("abort", () => {
+            stopped += 1;
+            reject(new Error("stopped"));
+          });
+        }),
+    };
+    assert.equal(await withinTime(Promise.resolve("done"), { clock, ms: 1000, late }), "done");
+    assert.equal(await withinTime("done", { clock, ms: 1000, late }), "done");
+    await assert.rejects(withinTime(Promise.reject(new Error("broken")), { clock, ms: 1000, late }), /broken/);
+    assert.equal(stopped, 3);
+  });
+
+  it("gives what is said instead, a failure too, when the time is over; nobody hears the work fail later", async () => {
+    const clock = { ...steadyClock, sleep: () => Promise.resolve() };
+    const { promise, reject } = Promise.withResolvers<string>();
+    assert.equal(await withinTime(promise, { clock, ms: 5, late }), "late");
+    const throws = (): never => {
+      throw new Error("too late");
+    };
+    await assert.rejects(withinTime(promise, { clock, ms: 5, late: throws }), /too late/);
+    reject(new Error("unheard"));
+    await new Promise(setImmediate);
   });
 });

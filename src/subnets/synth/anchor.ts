@@ -4,6 +4,7 @@ import { describeError, OperationalError } from "../../errors.ts";
 import type { Quote } from "../../feeds/feed.ts";
 import { ASSETS, type AssetSymbol } from "../../market/assets.ts";
 import { MINUTE_STEP_SECONDS } from "../../market/candle.ts";
+import { withinTime } from "../../time-limit.ts";
 import type { UnixMillis } from "../../units.ts";
 import { newestCandle } from "../../volatility/state.ts";
 
@@ -76,7 +77,7 @@ export function createAnchors(deps: {
     const running = fetches.get(asset);
     if (running !== undefined) return running;
     const limit = { clock: deps.steady, timeoutMs: deps.priceTimeoutMs };
-    const fetch = withinTime(fetchPrice(asset, reference), limit).finally(() => fetches.delete(asset));
+    const fetch = quoteWithin(fetchPrice(asset, reference), limit).finally(() => fetches.delete(asset));
     fetches.set(asset, fetch);
     return fetch;
   }
@@ -99,7 +100,7 @@ export function createAnchors(deps: {
       const isFresh = snapshot.status === "ok" && snapshot.ageSeconds <= FRESH_CLOSE_SECONDS;
       const reference = isFresh ? close?.price : undefined;
       try {
-        const quote = await withinTime(sharedFetch(asset, reference), { clock: deps.steady, timeoutMs });
+        const quote = await quoteWithin(sharedFetch(asset, reference), { clock: deps.steady, timeoutMs });
         return { anchor: aged({ price: quote.price, source: quote.source, atMs: quote.asOfMs }), failure: null };
       } catch (error) {
         const code = error instanceof OperationalError ? error.code : "feed/failed";
@@ -109,18 +110,12 @@ export function createAnchors(deps: {
   };
 }
 
-async function withinTime<T>(work: Promise<T>, limit: { clock: Clock; timeoutMs: number }): Promise<T> {
-  const settled = new AbortController();
-  const late = limit.clock.sleep(limit.timeoutMs, settled.signal).then(() => {
-    throw new OperationalError("feed/timeout", `no price within ${Math.round(limit.timeoutMs)} ms`);
-  });
-  // Aborting the timer rejects it when nobody listens any more.
-  late.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    settled.abort();
-  }
+/** A price, or OperationalError `feed/timeout`. */
+function quoteWithin(work: Promise<Quote>, { clock, timeoutMs }: { clock: Clock; timeoutMs: number }): Promise<Quote> {
+  const late = (): never => {
+    throw new OperationalError("feed/timeout", `no price within ${Math.round(timeoutMs)} ms`);
+  };
+  return withinTime(work, { clock, ms: timeoutMs, late });
 }
 
 /** Milliseconds that may be spent on a price when an answer is due at `deadlineMs`. */
