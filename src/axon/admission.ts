@@ -9,7 +9,6 @@ import { parseSignature, type SignatureClaim } from "../bittensor/signature.ts";
 import { requestMessage } from "../bittensor/signed-message.ts";
 import { publicKeyOf } from "../bittensor/ss58.ts";
 import type { SynapseHeaders } from "../bittensor/synapse-headers.ts";
-import { networkOf } from "../chain/ip-address.ts";
 import type { Metagraph, Neuron } from "../chain/metagraph.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
@@ -19,6 +18,7 @@ import { notVerified, refuse, type Refusal } from "./refusal.ts";
 import type { SignaturePool } from "./signatures.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
+import { ownerOf } from "./sender-address.ts";
 import type { Sender } from "./synapse-service.ts";
 
 /** How old a nonce may be at the first sight of its pair, beyond the request's own timeout. */
@@ -43,6 +43,7 @@ export interface Gate {
   readonly known: KnownAddresses;
   /** Wall clock. */
   readonly clock: Clock;
+  /** Of deadlines and timings: a step of the wall clock must not refuse what waits. */
   readonly steadyClock: Clock;
 }
 
@@ -124,7 +125,7 @@ export async function verifyBtauth(
 async function checkSignature(gate: Gate, claim: SignatureClaim, caller: Caller): Promise<Refusal | undefined> {
   const { ip, signal } = caller;
   const check = (): Promise<boolean> => gate.signatures.verify(claim);
-  const valid = await gate.verifications.run(networkOf(ip), check, { first: gate.known.has(ip), signal });
+  const valid = await gate.verifications.run(ownerOf(ip, gate.known), check, { first: gate.known.has(ip), signal });
   if (signal.aborted) return clientGone();
   if (valid === undefined) return tooManyRequests();
   if (!valid) return signatureMismatch();

@@ -5,8 +5,6 @@ import { parseBtauthHeaders, usesBtauth, type BtauthHeaders } from "../bittensor
 import { formatSignature } from "../bittensor/signature.ts";
 import { PROTOCOL_VERSION, responseMessage } from "../bittensor/signed-message.ts";
 import { parseSynapseHeaders, UNREAD_HEADERS, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
-import { networkOf } from "../chain/ip-address.ts";
-import type { Clock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
 import { millisToNanos, unixMillis, type UnixMillis } from "../units.ts";
 import {
@@ -32,6 +30,7 @@ import {
   refusalResponse,
   type Outgoing,
 } from "./response.ts";
+import { ownerOf } from "./sender-address.ts";
 import type { Slots } from "./slots.ts";
 import type { Accepted, Answer, Exchange, Sender, SynapseService } from "./synapse-service.ts";
 
@@ -49,8 +48,6 @@ export interface AxonContext {
   readonly unread: { bytes: number };
   /** One per process start, as the SDK has it. */
   readonly uuid: string;
-  /** Of deadlines and timings: a step of the wall clock must not refuse what waits. */
-  readonly steadyClock: Clock;
 }
 
 export type AbortReason = "client" | "deadline" | "shutdown";
@@ -171,7 +168,7 @@ async function admitBtauth(context: AxonContext, call: Call, progress: Progress)
   const tooMuch = screenBody(call.request, context.config.maxBodyBytes);
   if (tooMuch !== undefined) return tooMuch;
   // Read before it is verified: strangers may make us hold only so many bodies.
-  const release = context.unprovenBodies.take(networkOf(call.ip));
+  const release = context.unprovenBodies.take(ownerOf(call.ip, context.gate.known));
   if (release === undefined) return tooManyRequests();
   try {
     return await readAndVerify(context, call, progress, { headers: parsed.value, sender: screened.sender });
@@ -202,7 +199,7 @@ async function readAndVerify(
 
 function admit(context: AxonContext, progress: Progress, sender: Sender): void {
   progress.sender = sender;
-  progress.admittedAtMs = context.steadyClock.nowMs();
+  progress.admittedAtMs = context.gate.steadyClock.nowMs();
 }
 
 function callerOf({ ip, abort }: Call): Caller {
@@ -231,7 +228,7 @@ async function answer(
     () => {
       abort.abort("deadline" satisfies AbortReason);
     },
-    Math.max(0, deadlineMs - context.steadyClock.nowMs()),
+    Math.max(0, deadlineMs - context.gate.steadyClock.nowMs()),
   );
   const callContext = { sender, receivedAtMs: call.receivedAtMs, deadlineMs, signal: abort.signal };
   try {
@@ -340,7 +337,7 @@ function withTerminals(
     axon: {
       statusCode: status.code,
       statusMessage: status.message,
-      processTimeSeconds: (context.steadyClock.nowMs() - call.startedMs) / 1000,
+      processTimeSeconds: (context.gate.steadyClock.nowMs() - call.startedMs) / 1000,
       ip: synapse.axon.ip ?? context.publicAddress.ip,
       port: synapse.axon.port ?? context.publicAddress.port,
       version: PROTOCOL_VERSION,
@@ -380,7 +377,7 @@ function exchangeOf(
       admissionMs: admittedAtMs - call.startedMs,
       queueMs: progress.queueMs,
       runMs: progress.runMs,
-      totalMs: context.steadyClock.nowMs() - call.startedMs,
+      totalMs: context.gate.steadyClock.nowMs() - call.startedMs,
     },
   });
 }

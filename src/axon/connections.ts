@@ -1,14 +1,14 @@
-import type { Server } from "node:http";
+import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
-import { networkOf, peerIp } from "../chain/ip-address.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
+import { ownerOf, peerIp } from "./sender-address.ts";
 
 /**
- * Bounds the open sockets, altogether and per address (IPv6: per /64). When all places are taken, the newest socket of the stranger who
+ * Bounds the open sockets, altogether and per sender. When all places are taken, the newest socket of the stranger who
  * holds most makes room for a known address, or for whoever holds fewer. Returns the number of open sockets.
  */
 export function limitConnections(
-  server: Server,
+  server: Pick<EventEmitter, "on">,
   limits: { readonly total: number; readonly perAddress: number; readonly known: KnownAddresses },
 ): () => number {
   const { total, perAddress, known } = limits;
@@ -21,13 +21,12 @@ export function limitConnections(
     size -= 1;
     if (sockets.size === 0) open.delete(sender);
   };
-  const isKnown = (socket: Socket): boolean => known.has(peerIp(socket));
   /** Cuts a socket of the stranger who holds most; false when nobody should yield. */
-  const makeRoom = (sender: string, newcomer: Socket): boolean => {
-    let least = isKnown(newcomer) ? 1 : (open.get(sender)?.size ?? 0) + 2;
+  const makeRoom = (sender: string): boolean => {
+    let least = known.has(sender) ? 1 : (open.get(sender)?.size ?? 0) + 2;
     let victim: string | undefined;
     for (const [other, sockets] of open) {
-      if (other === sender || sockets.size < least || [...sockets].some(isKnown)) continue;
+      if (other === sender || sockets.size < least || known.has(other)) continue;
       victim = other;
       least = sockets.size + 1; // looked up only where it would be the new victim
     }
@@ -39,9 +38,9 @@ export function limitConnections(
   };
 
   server.on("connection", (socket: Socket) => {
-    const sender = networkOf(peerIp(socket));
+    const sender = ownerOf(peerIp(socket), known);
     const held = open.get(sender)?.size ?? 0;
-    if (held >= perAddress || (size >= total && !makeRoom(sender, socket))) {
+    if (held >= perAddress || (size >= total && !makeRoom(sender))) {
       socket.destroy();
       return;
     }

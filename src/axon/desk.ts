@@ -1,7 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
-import { peerIp } from "../chain/ip-address.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import { withinTime } from "../time-limit.ts";
@@ -9,6 +8,7 @@ import { handleCall, refuseEarly, type AbortReason, type AxonContext, type Call 
 import type { KnownAddresses } from "./known-addresses.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 import { byteLength, send } from "./response.ts";
+import { peerIp } from "./sender-address.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
 
 /** How long requests that a shutdown aborts have to say 503. */
@@ -60,7 +60,7 @@ export function createDesk(options: DeskOptions): Desk {
     const { outgoing, code, exchange } = settled;
     counter.count(code, outgoing.status);
     logger.debug({ synapse: call.service.name, ip: call.ip, status: outgoing.status, code }, "Request settled");
-    if (exchange !== undefined) await inTime(onExchange(exchange()), context.steadyClock, settled.deadlineMs);
+    if (exchange !== undefined) await inTime(onExchange(exchange()), context.gate.steadyClock, settled.deadlineMs);
     if (!call.response.destroyed) {
       const bytes = byteLength(outgoing);
       context.unread.bytes += bytes;
@@ -73,7 +73,7 @@ export function createDesk(options: DeskOptions): Desk {
   const isCut = createPipelineGuard(context.gate.known);
   const guard: RequestHandler = (request, response, next) => {
     if (isCut(request, response)) return;
-    const call = open.begin(request, response, { wall: clock, steady: context.steadyClock });
+    const call = open.begin(request, response, { wall: clock, steady: context.gate.steadyClock });
     response.locals["call"] = call;
     if (!allowed(call.ip)) turnAway(call, "", refuse(403, "address", "Forbidden. Sender address is not allowed."));
     else if (closing) turnAway(call, "", refuse(503, "shutdown", "The axon is shutting down"));
@@ -170,12 +170,9 @@ function createOpenCalls(): OpenCalls {
     settle: async (graceMs, clock) => {
       settling = true;
       checkEmpty();
-      const stop = new AbortController();
-      const timer = (ms: number): Promise<void> => clock.sleep(ms, stop.signal).catch(() => undefined);
-      await Promise.race([empty.promise, timer(graceMs)]);
+      await withinTime(empty.promise, { clock, ms: graceMs, late: () => undefined });
       for (const call of open) call.abort.abort("shutdown" satisfies AbortReason);
-      await Promise.race([empty.promise, timer(ABORT_GRACE_MS)]);
-      stop.abort();
+      await withinTime(empty.promise, { clock, ms: ABORT_GRACE_MS, late: () => undefined });
     },
   };
 }

@@ -1,7 +1,22 @@
-import { normaliseIp } from "../chain/ip-address.ts";
+import type { Socket } from "node:net";
+import { networkOf, normaliseIp } from "../chain/ip-address.ts";
 import type { Metagraph, Neuron } from "../chain/metagraph.ts";
 import type { Config } from "../config/schema.ts";
 import { OperationalError } from "../errors.ts";
+import type { KnownAddresses } from "./known-addresses.ts";
+
+/** Of a socket's other end, normalised; empty when that has gone. */
+export function peerIp({ remoteAddress }: Socket): string {
+  return normaliseIp(remoteAddress ?? "") ?? "";
+}
+
+/**
+ * On whose account bounds per sender go: who has one IPv6 address has a /64 of them. A known address goes by itself, so that
+ * its neighbours at a hoster cannot use up what it may.
+ */
+export function ownerOf(ip: string, known: KnownAddresses): string {
+  return known.has(ip) ? ip : networkOf(ip);
+}
 
 /**
  * Whether an address (normalised) may ask at all. `axon.allowIps` is `any`, or a comma-separated list of addresses in

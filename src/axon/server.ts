@@ -86,10 +86,10 @@ const OVERDUE_CHECK_MS = 1000;
 
 /** Opens the axon. Throws OperationalError: AXON_LISTEN, AXON_ALLOW_IPS, NONCE_JOURNAL. */
 export async function startAxon(options: AxonOptions): Promise<Axon> {
-  const { config, clock, logger, steadyClock: steady = steadyClock } = options;
+  const { config, clock, logger } = options;
   const allowed = createAddressFilter(config.allowIps, options);
   const gate = await openGate(options);
-  const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock: steady });
+  const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock: gate.steadyClock });
   const publicAddress = { ip: config.externalIp ?? config.ip, port: config.externalPort ?? config.port };
   const unprovenBodies = createSlots(UNPROVEN_BODIES);
   const context: AxonContext = {
@@ -101,7 +101,6 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
     publicAddress,
     unread: { bytes: 0 },
     uuid: randomUUID(),
-    steadyClock: steady,
   };
   const services = [pingService, ...options.services];
   const desk = createDesk({ context, services, allowed, clock, logger, onExchange: options.onExchange });

@@ -1,4 +1,4 @@
-import { BlockList, isIP, SocketAddress, type Socket } from "node:net";
+import { BlockList, isIP, SocketAddress } from "node:net";
 
 /** One spelling per address: IPv4-mapped IPv6 becomes IPv4, IPv6 its shortest form; undefined for any other text. */
 export function normaliseIp(text: string): string | undefined {
@@ -11,12 +11,7 @@ export function normaliseIp(text: string): string | undefined {
   return mapped?.[1] ?? shortest;
 }
 
-/** Of a socket's other end, normalised; empty when that has gone. */
-export function peerIp({ remoteAddress }: Socket): string {
-  return normaliseIp(remoteAddress ?? "") ?? "";
-}
-
-/** Whose address this is (normalised): an IPv6 customer has a whole /64 (RFC 6177), of which the first address stands for all. */
+/** The network of one customer: of IPv6 (normalised) a /64 (RFC 6177), for which its first address stands; IPv4 addresses themselves. */
 export function networkOf(ip: string): string {
   if (isIP(ip) !== 6) return ip;
   const [left, right] = ip.split("::").map((part) => part.split(":").filter(Boolean));

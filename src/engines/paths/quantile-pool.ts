@@ -10,11 +10,10 @@ export interface QuantilePool {
   readonly counts: Uint32Array;
   /** How many values were exactly zero; they are in no bucket. */
   zeros: number;
-  total: number;
 }
 
 export function createQuantilePool(): QuantilePool {
-  return { counts: new Uint32Array(BUCKETS), zeros: 0, total: 0 };
+  return { counts: new Uint32Array(BUCKETS), zeros: 0 };
 }
 
 /** Adds every value times `scale`. Values that are not finite are a bug of the caller. */
@@ -27,12 +26,12 @@ export function addToPool(pool: QuantilePool, values: Float64Array, scale: numbe
     else counts[Math.min((BUCKETS * x) / Math.sqrt(SHAPE + x * x), BUCKETS - 1) | 0]!++;
   }
   pool.zeros += zeros;
-  pool.total += values.length;
 }
 
 /** A full pool together with its mirror image, as a distribution. */
 export interface PoolLaw {
   readonly zeros: number;
+  /** With EMPTY of each bucket. */
   readonly total: number;
   /** Values other than zero below each bucket's lower end, strictly ascending; one more than there are buckets. */
   readonly cumulative: Float64Array;
@@ -41,11 +40,11 @@ export interface PoolLaw {
 /** What an empty bucket counts as, so that each probability has one quantile: a hundredth of a value in all of them together. */
 const EMPTY = 1e-6;
 
-export function lawOf({ counts, zeros, total }: QuantilePool): PoolLaw {
+export function lawOf({ counts, zeros }: QuantilePool): PoolLaw {
   const cumulative = new Float64Array(BUCKETS + 1);
   for (let bucket = 0; bucket < BUCKETS; bucket++)
     cumulative[bucket + 1] = cumulative[bucket]! + counts[bucket]! + EMPTY;
-  return { zeros, total, cumulative };
+  return { zeros, total: zeros + cumulative[BUCKETS]!, cumulative };
 }
 
 /** P(X <= x); 1/2 inside the atom at zero. */

@@ -4,7 +4,7 @@ import type { PathModel } from "../path-model.ts";
 import { blockLaws } from "./block-laws.ts";
 import { poolQuantiles, stratifiedQuantiles } from "./quantile-pool.ts";
 import { createRanking, rankPaths, type Ranking } from "./ranks.ts";
-import type { DrawReturns, StepGrid } from "./returns.ts";
+import { varianceOf, type DrawReturns, type StepGrid } from "./returns.ts";
 
 /**
  * Below this many paths each stays where it was drawn inside its n-th of the distribution: the mid-bin quantiles of a few
@@ -66,7 +66,7 @@ export function matchRanks(
   const pathCount = request.numSimulations;
   const blocks = scoredBlocks(request);
   const lengths = [...new Set(blocks.map(({ steps }) => steps))];
-  const laws = blockLaws(model, { draw, grid, lengths, pathCount });
+  const laws = blockLaws(request, model, { draw, grid, lengths });
   const midBins = new Map([...laws].map(([steps, law]) => [steps, poolQuantiles(law, pathCount)]));
   const matching: Matching = {
     returns,
@@ -92,12 +92,6 @@ export function matchRanks(
       });
     });
   }
-}
-
-function varianceOf(variances: Float64Array, { firstStep, steps }: ScoredBlock): number {
-  let sum = 0;
-  for (let step = firstStep; step < firstStep + steps; step++) sum += variances[step]!;
-  return sum;
 }
 
 interface Matching {

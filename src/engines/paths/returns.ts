@@ -21,6 +21,16 @@ export interface StepGrid {
   readonly variances: Float64Array;
 }
 
+/** Of the return over a span of steps without correlation. */
+export function varianceOf(
+  variances: Float64Array,
+  { firstStep, steps }: { firstStep: number; steps: number },
+): number {
+  let sum = 0;
+  for (let step = firstStep; step < firstStep + steps; step++) sum += variances[step]!;
+  return sum;
+}
+
 /**
  * Adds the latent log-volatility: h_1 from the stationary law N(0, tau²), then h_j = phi · h_{j-1} + tau · sqrt(1 - phi²) · e_j,
  * phi = 2^(-step / half-life). `factors` receives exp(h_j - tau²) of each path.

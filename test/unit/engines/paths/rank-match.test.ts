@@ -5,7 +5,8 @@ import { scoredBlocks } from "../../../../src/engines/paths/rank-match.ts";
 import { simulatePathModel } from "../../../../src/engines/paths/simulate.ts";
 import { scoringRulesFor } from "../../../../src/scoring/intervals.ts";
 import { scorePrompt } from "../../../../src/scoring/prompt-score.ts";
-import { forecastRequest } from "../../../support/forecast-inputs.ts";
+import { unixSeconds } from "../../../../src/units.ts";
+import { forecastRequest, START_TIME } from "../../../support/forecast-inputs.ts";
 import { pathModel } from "../../../support/path-models.ts";
 
 const DAY = { horizonSeconds: 86_400, stepSeconds: 300 };
@@ -14,8 +15,17 @@ const PATHS = 1000;
 
 type Grid = typeof DAY;
 
-function paths(grid: Grid, rankMatched: boolean, changes: { seed?: string; model?: object } = {}): Float64Array {
-  const request = forecastRequest({ ...grid, numSimulations: PATHS, seed: changes.seed ?? "match" });
+interface Changes {
+  readonly seed?: string;
+  /** Another draws the distributions anew that ranks are matched to. */
+  readonly minute?: number;
+  readonly model?: Partial<PathModel>;
+}
+
+function paths(grid: Grid, rankMatched: boolean, changes: Changes = {}): Float64Array {
+  const { seed = "match", minute = 0 } = changes;
+  const startTime = unixSeconds(START_TIME + 60 * minute);
+  const request = forecastRequest({ ...grid, numSimulations: PATHS, seed, startTime });
   return simulatePathModel(request, pathModel(grid, { ...changes.model, rankMatched }));
 }
 
@@ -106,29 +116,46 @@ describe("rank matching: what is known of a model", () => {
     simulatePathModel(forecastRequest({ ...HOUR, numSimulations }), pathModel(HOUR, changes));
   /** More other models than are remembered. */
   const forget = (): void => {
-    for (let i = 0; i < 20; i++) simulated({ nu: 100 + i });
+    for (let i = 0; i < 20; i++) simulated({ nu: 100 + i, zeroShare: 0.01 * i });
   };
-  const { stepSigmas } = pathModel(HOUR);
-  const changed: Record<Exclude<keyof PathModel, "rankMatched">, Partial<PathModel>> = {
-    anchorPrice: { anchorPrice: 3 },
-    centre: { centre: stepSigmas },
-    stepSigmas: { stepSigmas: stepSigmas.with(7, 0.01) },
-    nu: { nu: 3 },
-    latent: { latent: { tau: 0.9, halfLifeSeconds: 600 } },
-    varianceRatios: { varianceRatios: [{ seconds: 300, ratio: 0.5 }] },
-    lagOneAutocorrelation: { lagOneAutocorrelation: -0.2 },
-    zeroShare: { zeroShare: 0.3 },
+  const own = pathModel(HOUR);
+  const changed: Record<Exclude<keyof PathModel, "rankMatched">, readonly Partial<PathModel>[]> = {
+    anchorPrice: [{ anchorPrice: 3 }],
+    centre: [{ centre: own.stepSigmas }],
+    stepSigmas: [{ stepSigmas: own.stepSigmas.with(7, 0.01) }],
+    nu: [{ nu: 3 }],
+    latent: [{ latent: { ...own.latent, tau: 0.9 } }, { latent: { ...own.latent, halfLifeSeconds: 600 } }],
+    varianceRatios: [
+      { varianceRatios: own.varianceRatios.with(0, { seconds: 300, ratio: 0.5 }) },
+      { varianceRatios: own.varianceRatios.with(0, { ...own.varianceRatios[0]!, seconds: 900 }) },
+    ],
+    lagOneAutocorrelation: [{ lagOneAutocorrelation: -0.2 }],
+    zeroShare: [{ zeroShare: 0.3 }],
   };
-  for (const [field, changes] of Object.entries(changed)) {
+  for (const [field, all] of Object.entries(changed)) {
     it(`answers by its own ${field}, whatever was asked before`, () => {
-      forget();
-      const alone = simulated(changes);
-      forget();
-      simulated({});
-      simulated({}, 1000);
-      assert.deepEqual(simulated(changes), alone);
+      for (const changes of all) {
+        forget();
+        const alone = simulated(changes);
+        forget();
+        simulated({});
+        assert.deepEqual(simulated(changes), alone);
+      }
     });
   }
+
+  it("answers by its own number of paths and start time, whatever was asked before", () => {
+    const others = [{ numSimulations: 400 }, { startTime: unixSeconds(1_800_000_000) }];
+    for (const changes of others) {
+      const ask = (request: object): Float64Array =>
+        simulatePathModel(forecastRequest({ ...HOUR, numSimulations: 60, ...request }), own);
+      forget();
+      const alone = ask(changes);
+      forget();
+      ask({});
+      assert.deepEqual(ask(changes), alone);
+    }
+  });
 
   it("draws the same paths for the first and the second prompt", () => {
     forget();
@@ -202,7 +229,9 @@ describe("rank matching: the paths stay plausible", () => {
       };
       // The same draws, matched and unmatched.
       const [plain, matched] = [false, true].map((rankMatched) =>
-        Array.from({ length: 12 }, (_, i) => correlations(paths(grid, rankMatched, { seed: `sawtooth ${i}` }))),
+        Array.from({ length: 12 }, (_, i) =>
+          correlations(paths(grid, rankMatched, { seed: `sawtooth ${i}`, minute: i })),
+        ),
       );
       for (const key of ["all", "borders", "inside"] as const) {
         const noise = deviation(plain!.map((one) => one[key]));
@@ -241,7 +270,7 @@ describe("rank matching: the score", () => {
     );
     const scores = (rankMatched: boolean): number[][] =>
       Array.from({ length: 10 }, (_, i) => {
-        const answer = paths(HOUR, rankMatched, { seed: `answer ${i}` });
+        const answer = paths(HOUR, rankMatched, { seed: `answer ${i}`, minute: i });
         return Array.from({ length: 20 }, (_, truth) => {
           const realised = truths.subarray(61 * truth, 61 * (truth + 1));
           return scorePrompt({ paths: answer, pathCount: PATHS, realised, stepSeconds: 60 }, rules).priceCrps;

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import { describe, it } from "node:test";
+import { limitConnections } from "../../../src/axon/connections.ts";
+
+class FakeSocket extends EventEmitter {
+  readonly remoteAddress: string;
+  isCut = false;
+
+  constructor(remoteAddress: string) {
+    super();
+    this.remoteAddress = remoteAddress;
+  }
+
+  destroy(): void {
+    this.isCut = true;
+    this.emit("close");
+  }
+}
+
+function crowd(limits: { total: number; perAddress: number }, knownIps: readonly string[] = []) {
+  const server = new EventEmitter();
+  const known = { add: () => undefined, has: (ip: string) => knownIps.includes(ip), close: () => Promise.resolve() };
+  const count = limitConnections(server, { ...limits, known });
+  const connect = (ip: string): FakeSocket => {
+    const socket = new FakeSocket(ip);
+    server.emit("connection", socket);
+    return socket;
+  };
+  return { connect, count };
+}
+
+const VALIDATOR = "2a01:4f8:1:2::a";
+
+describe("open sockets", () => {
+  it("of an IPv6 /64 count as one sender's, of IPv4 each address's", () => {
+    const { connect, count } = crowd({ total: 100, perAddress: 3 });
+    const cut = (network: (i: number) => string): number =>
+      Array.from({ length: 8 }, (_, i) => connect(network(i))).filter(({ isCut }) => isCut).length;
+    assert.equal(
+      cut((i) => `2a01:4f8:1:2::${i}`),
+      5,
+    );
+    assert.equal(
+      cut((i) => `2a01:4f8:1:${i + 3}::1`),
+      0,
+    );
+    assert.equal(
+      cut((i) => `::ffff:203.0.113.${i}`),
+      0,
+    );
+    assert.equal(count(), 3 + 8 + 8);
+  });
+
+  it("of a known address are not used up by its neighbours, nor theirs by it", () => {
+    const { connect, count } = crowd({ total: 100, perAddress: 3 }, [VALIDATOR]);
+    const strangers = Array.from({ length: 5 }, (_, i) => connect(`2a01:4f8:1:2::b${i}`));
+    const own = Array.from({ length: 3 }, () => connect(VALIDATOR));
+    assert.deepEqual([strangers.filter(({ isCut }) => isCut).length, own.some(({ isCut }) => isCut)], [2, false]);
+    own[0]!.destroy();
+    assert.equal(count(), 5);
+  });
+
+  it("make room for a known address, the newest of whoever holds most", () => {
+    const { connect, count } = crowd({ total: 4, perAddress: 3 }, [VALIDATOR]);
+    const [one, two, three] = [connect("2a01:4f8:1:2::b1"), connect("2a01:4f8:1:2::b2"), connect("2a01:4f8:1:2::b3")];
+    connect("203.0.113.1");
+    const validator = connect(VALIDATOR);
+    assert.deepEqual(
+      [one, two, three, validator].map(({ isCut }) => isCut),
+      [false, false, true, false],
+    );
+    assert.equal(count(), 4);
+  });
+});
