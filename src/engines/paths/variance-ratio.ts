@@ -145,10 +145,12 @@ function lengthOf({ blockSteps }: Level, block: number, stepCount: number): numb
  */
 export function varianceRatioStage(model: PathModel, grid: StepGrid): ApplyRatios | null {
   const stepCount = grid.variances.length;
-  const curve = ratioCurve(model.varianceRatios, grid.stepSeconds);
+  const ratios = ratioCurve(model.varianceRatios, grid.stepSeconds);
   if (stepCount === 1) return null;
+  // Without ratios the horizon is one block, whose variance the noise leaves alone.
+  const curve = ratios.length > 1 ? ratios : [...ratios, { steps: stepCount, ratio: 1 }];
   const filter = filterOf(model, curve, grid);
-  if (curve.length === 1) return null;
+  if (ratios.length === 1 && filter === null) return null;
   const levels = buildLevels(curve, grid.variances, filter);
   const coarsest = levels[levels.length - 1]!;
   const rootGains = Float64Array.from({ length: coarsest.blockCount }, (_, block) =>
@@ -182,12 +184,10 @@ export function impliedLagOne(ratios: readonly VarianceRatio[], stepSeconds: num
 /** Null without a correlation of its own, or where two steps are a block of the curve already. */
 function filterOf(
   { lagOneAutocorrelation, zeroShare }: PathModel,
-  curve: { steps: number; ratio: number }[],
+  curve: readonly { steps: number; ratio: number }[],
   { variances }: StepGrid,
 ): LagOneFilter | null {
   if (lagOneAutocorrelation === undefined || curve[1]?.steps === 2 || zeroShare > MAX_ZERO_SHARE) return null;
-  // Without ratios the horizon is one block, whose variance the noise leaves alone.
-  if (curve.length === 1) curve.push({ steps: variances.length, ratio: 1 });
   const targets = blockTargets(curve);
   if (Math.abs(lagOneAutocorrelation - correlationOf(0, targets)) < LEAST_NOISE) return null;
   // What does not trade has nothing to echo: of two steps both trade (1 - z)² times, each with variance 1 / (1 - z).

@@ -14,7 +14,7 @@ import type { BacktestSettings } from "../backtest/origin.ts";
 import type { Horizon } from "../backtest/report.ts";
 import { eventObservations } from "./event-samples.ts";
 import { fitEventKernels } from "./fit-events.ts";
-import { fitNoise, type NoiseFit } from "./fit-noise.ts";
+import { fitNoise, type NoiseFit, type NoiseFits } from "./fit-noise.ts";
 import { fitScale } from "./fit-scale.ts";
 import { fitShape } from "./fit-shape.ts";
 import type { AssetScale, ScaleFit, ScaleSamples, Shape, ShapeGrid } from "./fit-types.ts";
@@ -192,16 +192,15 @@ async function calibrateHorizon(horizon: Horizon, options: CalibrateOptions): Pr
   if (fallback !== null) options.onNote(`${horizon}: shape not searched, ${fallback}`);
   await breathe(options);
   const fit = fitScale(samples, { ...fitOptions, shape });
-  const noise = without.has("ma-noise")
-    ? new Map<AssetSymbol, NoiseFit>()
-    : fitNoise(samples, fit, { ...fitOptions, shape });
+  const noise: NoiseFits = without.has("ma-noise") ? new Map() : fitNoise(samples, fit, { ...fitOptions, shape });
   if (noise.size > 0) options.onNote(`${horizon}: ${noiseNote(noise)}`);
   return horizonOf(design, { noise, fit, shape, without });
 }
 
-function noiseNote(noise: ReadonlyMap<AssetSymbol, NoiseFit>): string {
-  const found = [...noise].map(([asset, { estimate, lagOneAutocorrelation: own }]) => {
-    if (estimate === null || own === null) return `${asset} too few prompts`;
+function noiseNote(noise: NoiseFits): string {
+  const found = [...noise].map(([asset, fit]) => {
+    if (fit === null) return `${asset} too few prompts`;
+    const { estimate, lagOneAutocorrelation: own } = fit;
     return `${asset} ${estimate.ratio.toFixed(4)} ± ${estimate.standardError.toFixed(4)} (kept ${(1 + own).toFixed(4)})`;
   });
   return `variance ratio of two steps ${found.join(", ")}`;
@@ -246,7 +245,7 @@ function designOf(
 function horizonOf(
   design: ReturnType<typeof designOf>,
   fitted: {
-    readonly noise: ReadonlyMap<AssetSymbol, NoiseFit>;
+    readonly noise: NoiseFits;
     readonly fit: ScaleFit;
     readonly shape: Shape;
     readonly without: ReadonlySet<CalibrationStep>;
@@ -255,7 +254,7 @@ function horizonOf(
   const { noise, fit, shape, without } = fitted;
   const toRecord = <Key extends string>(scales: ReadonlyMap<Key, AssetScale>): Partial<Record<Key, AssetCalibration>> =>
     Object.fromEntries(
-      [...scales].map(([name, scale]) => [name, assetCalibration(scale, noise.get(name as AssetSymbol))]),
+      [...scales].map(([name, scale]) => [name, assetCalibration(scale, noise.get(name as AssetSymbol) ?? null)]),
     ) as Partial<Record<Key, AssetCalibration>>;
   const { basis } = design;
   return {
@@ -273,14 +272,13 @@ function horizonOf(
 
 function assetCalibration(
   { intercepts, betas, varianceRatios, origins, loss }: AssetScale,
-  noise: NoiseFit | undefined,
+  noise: NoiseFit | null,
 ): AssetCalibration {
-  const lagOneAutocorrelation = noise?.lagOneAutocorrelation ?? null;
   return {
     intercepts: intercepts.map(rounded),
     betas: betas.map((row) => row.map(rounded)),
     varianceRatios: varianceRatios.map(({ seconds, ratio }) => ({ seconds, ratio: rounded(ratio) })),
-    ...(lagOneAutocorrelation === null ? {} : { lagOneAutocorrelation: rounded(lagOneAutocorrelation) }),
+    ...(noise && { lagOneAutocorrelation: rounded(noise.lagOneAutocorrelation) }),
     origins,
     fitRatio: rounded(loss),
   };

@@ -14,23 +14,22 @@ const TOLERANCE = 1e-6;
 
 /** MA(1) noise of one asset. */
 export interface NoiseFit {
-  /** Of adjacent steps; null for too few prompts. */
-  readonly lagOneAutocorrelation: number | null;
-  /** Before shrinkage, as the two-step variance ratio, with its standard error; null for too few prompts. */
-  readonly estimate: { readonly ratio: number; readonly standardError: number } | null;
+  /** Of adjacent steps. */
+  readonly lagOneAutocorrelation: number;
+  /** Before shrinkage, as the two-step variance ratio, with its standard error. */
+  readonly estimate: { readonly ratio: number; readonly standardError: number };
 }
+
+/** Null for too few prompts. */
+export type NoiseFits = ReadonlyMap<AssetSymbol, NoiseFit | null>;
 
 /**
  * The variance ratio of two steps with the least CRPS, everything else as fitted, shrunk towards what the fitted ratios imply
  * (James & Stein, positive part, by a sandwich standard error over independent origins). Only assets with a scale of their own.
  * Where no return of two steps is scored there is nothing to fit.
  */
-export function fitNoise(
-  samples: readonly ScaleSamples[],
-  fit: ScaleFit,
-  options: PlanOptions,
-): ReadonlyMap<AssetSymbol, NoiseFit> {
-  const found = new Map<AssetSymbol, NoiseFit>();
+export function fitNoise(samples: readonly ScaleSamples[], fit: ScaleFit, options: PlanOptions): NoiseFits {
+  const found = new Map<AssetSymbol, NoiseFit | null>();
   const [first] = samples;
   if (!first) return found;
   const plan = pricePlan(first, options);
@@ -43,10 +42,9 @@ export function fitNoise(
   return found;
 }
 
-function noiseOf(data: PriceData, plan: PricePlan, scale: ScaleVector): NoiseFit {
-  const nothing = { lagOneAutocorrelation: null, estimate: null };
+function noiseOf(data: PriceData, plan: PricePlan, scale: ScaleVector): NoiseFit | null {
   const independent = countIndependent(data.startTimes, plan.horizonSeconds);
-  if (independent < MIN_INDEPENDENT) return nothing;
+  if (independent < MIN_INDEPENDENT) return null;
   const implied = impliedLogRatio(plan, scale);
   const slopes = twoStepSlopes(data, plan, scale);
   const best = rootOf((logRatio) => sum(slopes(logRatio)));
