@@ -127,6 +127,7 @@ const audit: Check = {
 const CHECKS: readonly Check[] = [
   tests("interop", "test/interop/*.test.ts"),
   tests("faults", "test/integration/faults/*.test.ts"),
+  tests("models", "test/integration/{patchtst,lgbm}/serving.test.ts"),
   tests("workers", "test/integration/engines/pool.test.ts"),
   tests("requests", "test/integration/axon/*.test.ts"),
   bench("fuzz", "test/fuzz/main.ts", { short: "--cases 4000", full: "--cases 100000" }),
