@@ -36,7 +36,10 @@ export interface PromptResult {
   readonly horizonSeconds: number;
   /** 0: no response. */
   readonly status: number;
+  /** From the plan's moment on. */
   readonly ms: number;
+  /** Of these, waiting for one of the client's own connections. */
+  readonly waitedMs: number;
   readonly bytes: number;
   /** Null where nothing was judged. */
   readonly verdict: string | null;
@@ -67,12 +70,13 @@ function ask(plan: LoadPlan, prompt: PlannedPrompt, context: { agent: Agent; jud
     uuid: randomUUID(),
   });
   const startedMs = performance.now();
+  let waitedMs = 0;
   return new Promise((resolve) => {
     const end = (status: number, chunks: readonly Buffer[]): void => {
       const ms = performance.now() - startedMs;
       const bytes = Buffer.concat(chunks);
       const verdict = context.judged && status === 200 ? judge(bytes, simulationInput, plan.receiver) : null;
-      resolve({ validator, horizonSeconds, status, ms, bytes: bytes.length, verdict, endMs: Date.now() });
+      resolve({ validator, horizonSeconds, status, ms, waitedMs, bytes: bytes.length, verdict, endMs: Date.now() });
     };
     const options = {
       host: "127.0.0.1",
@@ -89,6 +93,9 @@ function ask(plan: LoadPlan, prompt: PlannedPrompt, context: { agent: Agent; jud
       response.on("end", () => {
         end(response.statusCode ?? 0, chunks);
       });
+    });
+    outgoing.once("socket", () => {
+      waitedMs = performance.now() - startedMs;
     });
     outgoing.setTimeout(timeoutSeconds * 1000, () => outgoing.destroy());
     outgoing.on("error", () => {

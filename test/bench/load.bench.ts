@@ -133,7 +133,7 @@ async function overload(loaded: LoadedMiner, backlog: number): Promise<void> {
     whileAllAsked: busy.length,
   });
   say("overload: neither answered nor 503", results.length - answered.length - refused.length, { atMost: 0 });
-  const refusedMs = refused.map(({ ms }) => ms);
+  const refusedMs = refused.map(({ ms, waitedMs }) => ms - waitedMs);
   note("overload: 503 after, ms", {
     p50: Math.round(quantile(refusedMs, 0.5)),
     p99: Math.round(quantile(refusedMs, 0.99)),
