@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { Random } from "../../math/random.ts";
 import type { ForecastRequest } from "../engine.ts";
 import type { PathModel } from "../path-model.ts";
@@ -39,8 +38,7 @@ export function blockLaws(request: ForecastRequest, model: PathModel, work: Work
   const atMost = Math.max(Math.floor(MAX_SHOCKS / work.grid.variances.length), numSimulations);
   const pathCount = Math.min(Math.max(OVERSAMPLING * numSimulations, MIN_PATHS), atMost);
   const seed = `block laws ${asset} ${startTime} ${horizonSeconds} ${stepSeconds}`;
-  const facts = JSON.stringify([seed, pathCount, work.lengths, factsOf(model)]);
-  const key = createHash("sha256").update(facts).digest("hex");
+  const key = JSON.stringify([seed, pathCount, work.lengths, factsOf(model)]);
   const laws = known.get(key) ?? drawLaws(work, { pathCount, random: Random.fromSeed(seed) });
   known.delete(key);
   known.set(key, laws);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { ForecastRequest } from "../../../../src/engines/engine.ts";
 import type { PathModel } from "../../../../src/engines/path-model.ts";
 import { scoredBlocks } from "../../../../src/engines/paths/rank-match.ts";
 import { simulatePathModel } from "../../../../src/engines/paths/simulate.ts";
@@ -112,8 +113,8 @@ describe("rank matching: blocks", () => {
 });
 
 describe("rank matching: what is known of a model", () => {
-  const simulated = (changes: Partial<PathModel>, numSimulations = 60): Float64Array =>
-    simulatePathModel(forecastRequest({ ...HOUR, numSimulations }), pathModel(HOUR, changes));
+  const simulated = (changes: Partial<PathModel>, request: Partial<ForecastRequest> = {}): Float64Array =>
+    simulatePathModel(forecastRequest({ ...HOUR, numSimulations: 60, ...request }), pathModel(HOUR, changes));
   /** More other models than are remembered. */
   const forget = (): void => {
     for (let i = 0; i < 20; i++) simulated({ nu: 100 + i, zeroShare: 0.01 * i });
@@ -132,29 +133,22 @@ describe("rank matching: what is known of a model", () => {
     lagOneAutocorrelation: [{ lagOneAutocorrelation: -0.2 }],
     zeroShare: [{ zeroShare: 0.3 }],
   };
+  const isItsOwn = (ask: () => Float64Array): void => {
+    forget();
+    const alone = ask();
+    forget();
+    simulated({});
+    assert.deepEqual(ask(), alone);
+  };
   for (const [field, all] of Object.entries(changed)) {
     it(`answers by its own ${field}, whatever was asked before`, () => {
-      for (const changes of all) {
-        forget();
-        const alone = simulated(changes);
-        forget();
-        simulated({});
-        assert.deepEqual(simulated(changes), alone);
-      }
+      for (const changes of all) isItsOwn(() => simulated(changes));
     });
   }
 
   it("answers by its own number of paths and start time, whatever was asked before", () => {
-    const others = [{ numSimulations: 400 }, { startTime: unixSeconds(1_800_000_000) }];
-    for (const changes of others) {
-      const ask = (request: object): Float64Array =>
-        simulatePathModel(forecastRequest({ ...HOUR, numSimulations: 60, ...request }), own);
-      forget();
-      const alone = ask(changes);
-      forget();
-      ask({});
-      assert.deepEqual(ask(changes), alone);
-    }
+    isItsOwn(() => simulated({}, { numSimulations: 400 }));
+    isItsOwn(() => simulated({}, { startTime: unixSeconds(1_800_000_000) }));
   });
 
   it("draws the same paths for the first and the second prompt", () => {
