@@ -1,13 +1,13 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import { withinTime } from "../time-limit.ts";
+import { tooManyRequests } from "./admission.ts";
 import { handleCall, refuseEarly, type AbortReason, type AxonContext, type Call } from "./call.ts";
-import type { KnownAddresses } from "./known-addresses.ts";
+import { atFrontDoor } from "./front-door.ts";
 import { refuse, type Refusal } from "./refusal.ts";
-import { byteLength, send } from "./response.ts";
+import { bareRefusal, byteLength, send } from "./response.ts";
 import { peerIp } from "./sender-address.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
 
@@ -35,7 +35,7 @@ export interface Counts {
 
 /** Where requests come in and leave. */
 export interface Desk {
-  readonly app: Express;
+  readonly listener: RequestListener;
   inFlight(): number;
   counts(): Counts;
   /** Stops the server: no new requests, `graceMs` for those in flight, then aborts and closes every connection. */
@@ -70,9 +70,7 @@ export function createDesk(options: DeskOptions): Desk {
       context.unread.bytes -= bytes;
     }
   };
-  const isCut = createPipelineGuard(context.gate.known);
   const guard: RequestHandler = (request, response, next) => {
-    if (isCut(request, response)) return;
     const call = open.begin(request, response, { wall: clock, steady: context.gate.steadyClock });
     response.locals["call"] = call;
     if (!allowed(call.ip)) turnAway(call, "", refuse(403, "address", "Forbidden. Sender address is not allowed."));
@@ -87,22 +85,16 @@ export function createDesk(options: DeskOptions): Desk {
     else turnAway(arrival(response), "", refuse(500, "internal", "Internal error"));
   };
 
-  const app = express().disable("x-powered-by").disable("etag").set("query parser", false);
-  app.enable("case sensitive routing").enable("strict routing").use(guard);
-  for (const service of options.services) {
-    app.all(`/${service.name}`, async (request, response) => {
-      if (request.method === "POST" || request.method === "GET") await serve({ ...arrival(response), service });
-      else turnAway(arrival(response), service.name, refuse(405, "method", "Use POST"));
-    });
-  }
-  app.use((request, response) => {
-    const message = `Synapse name '${request.path.slice(1, 65)}' not found`;
-    turnAway(arrival(response), "", refuse(404, "unknown_synapse", message));
-  });
-  app.use(failed);
-
+  const app = route(options.services, { guard, serve, turnAway }).use(failed);
+  const tooFast = bareRefusal(tooManyRequests());
   return {
-    app,
+    listener: atFrontDoor(context, {
+      enter: app,
+      tooFast: (response) => {
+        counter.count("too_many_requests", tooFast.status);
+        send(response, tooFast, { close: closing });
+      },
+    }),
     inFlight: () => open.size(),
     counts: () => counter.counts(),
     drain: async (server, graceMs) => {
@@ -121,18 +113,28 @@ export function createDesk(options: DeskOptions): Desk {
   };
 }
 
-/**
- * Cuts strangers who send requests before the last one's answer: Node hands over all of them at once, so they would hold
- * the event loop for as long as they like. No validator's client pipelines. Says whether a request's connection is gone.
- */
-function createPipelineGuard(known: KnownAddresses): (request: IncomingMessage, response: ServerResponse) => boolean {
-  const busy = new WeakSet<Socket>();
-  return ({ socket }, response) => {
-    if (busy.has(socket) && !known.has(peerIp(socket))) socket.destroy();
-    busy.add(socket);
-    response.once("close", () => busy.delete(socket));
-    return socket.destroyed;
-  };
+/** One route per synapse; the SDK's clients ask by POST, a ping may come by GET. */
+function route(
+  services: readonly SynapseService[],
+  way: {
+    guard: RequestHandler;
+    serve: (call: Call) => Promise<void>;
+    turnAway: (call: Arrival, name: string, refusal: Refusal) => void;
+  },
+): Express {
+  const { guard, serve, turnAway } = way;
+  const app = express().disable("x-powered-by").disable("etag").set("query parser", false);
+  app.enable("case sensitive routing").enable("strict routing").use(guard);
+  for (const service of services) {
+    app.all(`/${service.name}`, async (request, response) => {
+      if (request.method === "POST" || request.method === "GET") await serve({ ...arrival(response), service });
+      else turnAway(arrival(response), service.name, refuse(405, "method", "Use POST"));
+    });
+  }
+  return app.use((request, response) => {
+    const message = `Synapse name '${request.path.slice(1, 65)}' not found`;
+    turnAway(arrival(response), "", refuse(404, "unknown_synapse", message));
+  });
 }
 
 function arrival(response: Response): Arrival {

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { createTokenBucket, type Rate } from "./token-bucket.ts";
 
 /** Work of many owners that is done in turn. */
 export interface FairQueue {
@@ -15,35 +16,23 @@ export interface FairQueue {
 /** Ends a wait: with a turn, or without one. */
 type Waiting = (hasTurn: boolean) => void;
 
-/** How often those who do not go first may start: a bucket of `burst` tokens, filled again by `perSecond`. */
-export interface Pace {
-  readonly perSecond: number;
-  readonly burst: number;
+/** How often those who do not go first may start. */
+export interface Pace extends Rate {
   readonly clock: Clock;
 }
 
 /** Whether the pace allows one more now; if not, `resume` is called when it does. */
-function createPacer({ perSecond, burst, clock }: Pace, resume: () => void): () => boolean {
-  let tokens = burst;
-  let filledMs = clock.nowMs();
+function createPacer(pace: Pace, resume: () => void): () => boolean {
+  const bucket = createTokenBucket(pace, pace.clock);
   let paused = false;
   return () => {
-    const nowMs = clock.nowMs();
-    tokens = Math.min(burst, tokens + (Math.max(0, nowMs - filledMs) / 1000) * perSecond);
-    filledMs = nowMs;
     if (paused) return false;
-    if (tokens >= 1) {
-      tokens -= 1;
-      return true;
-    }
+    if (bucket.take()) return true;
     paused = true;
-    setTimeout(
-      () => {
-        paused = false;
-        resume();
-      },
-      Math.ceil(((1 - tokens) / perSecond) * 1000),
-    );
+    setTimeout(() => {
+      paused = false;
+      resume();
+    }, bucket.waitMs());
     return false;
   };
 }

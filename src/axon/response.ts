@@ -6,6 +6,9 @@ import { synapseJsonMembers, formatSynapseHeaders, type SynapseHeaders } from ".
 import type { Refusal } from "./refusal.ts";
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+/** Of refusals, the only bodies of one short fragment. */
+const MAX_TEXT_BYTES = 1024;
 
 /** A response ready to leave, its body in fragments that were never joined. */
 export interface Outgoing {
@@ -41,15 +44,13 @@ export function fieldTexts(
 }
 
 export function refusalResponse(name: string, synapse: SynapseHeaders, refusal: Refusal): Outgoing {
-  const retryAfter = refusal.retryAfterSeconds;
-  return {
-    status: refusal.status,
-    headers: {
-      ...formatSynapseHeaders(name, synapse),
-      ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
-    },
-    fragments: [encoder.encode(JSON.stringify({ message: refusal.message }))],
-  };
+  return bareRefusal(refusal, formatSynapseHeaders(name, synapse));
+}
+
+/** Without what the protocol repeats of the request. */
+export function bareRefusal(refusal: Refusal, headers: Record<string, string> = {}): Outgoing {
+  if (refusal.retryAfterSeconds !== undefined) headers["retry-after"] = String(refusal.retryAfterSeconds);
+  return { status: refusal.status, headers, fragments: [encoder.encode(JSON.stringify({ message: refusal.message }))] };
 }
 
 const compress = promisify(gzip);
@@ -91,6 +92,11 @@ export function send(response: ServerResponse, outgoing: Outgoing, options: { cl
     "content-length": byteLength(outgoing),
     ...(options.close ? { connection: "close" } : {}),
   });
+  const [first, second] = outgoing.fragments;
+  if (first !== undefined && second === undefined && first.length < MAX_TEXT_BYTES) {
+    response.end(decoder.decode(first)); // Node sends a head and a short text as one piece, bytes as a second
+    return;
+  }
   response.cork();
   for (const fragment of outgoing.fragments) response.write(fragment);
   response.uncork();

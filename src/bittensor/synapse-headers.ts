@@ -149,11 +149,19 @@ function headerSafe(value: string): string {
   return value.replace(/[^\x20-\x7e]/g, "?").slice(0, 512);
 }
 
-function terminalHeaders(prefix: string, end: Terminal): [string, string][] {
-  return TERMINAL_WIRE.flatMap(([wire, key]): [string, string][] => {
+/** Header names, made once: they are written for every refused request of a flood. */
+const AXON_HEADERS = headerNames("bt_header_axon_");
+const DENDRITE_HEADERS = headerNames("bt_header_dendrite_");
+
+function headerNames(prefix: string): [string, keyof Terminal][] {
+  return TERMINAL_WIRE.map(([wire, key]) => [prefix + wire, key]);
+}
+
+function addTerminal(headers: Record<string, string>, names: typeof AXON_HEADERS, end: Terminal): void {
+  for (const [name, key] of names) {
     const value = end[key];
-    return value === undefined ? [] : [[prefix + wire, headerSafe(String(value))]];
-  });
+    if (value !== undefined) headers[name] = headerSafe(String(value));
+  }
 }
 
 /** Python's `str(float)` for the everyday range of timeouts: `12` is written `12.0`. */
@@ -162,15 +170,13 @@ function formatSeconds(seconds: number): string {
 }
 
 export function formatSynapseHeaders(name: string, synapse: SynapseHeaders): Record<string, string> {
-  return Object.fromEntries([
-    ["name", name],
-    ["timeout", formatSeconds(synapse.timeoutSeconds)],
-    ...terminalHeaders("bt_header_axon_", synapse.axon),
-    ...terminalHeaders("bt_header_dendrite_", synapse.dendrite),
-    ["header_size", String(synapse.headerSize)],
-    ["total_size", String(synapse.totalSize)],
-    ["computed_body_hash", synapse.computedBodyHash],
-  ]);
+  const headers: Record<string, string> = { name, timeout: formatSeconds(synapse.timeoutSeconds) };
+  addTerminal(headers, AXON_HEADERS, synapse.axon);
+  addTerminal(headers, DENDRITE_HEADERS, synapse.dendrite);
+  headers["header_size"] = String(synapse.headerSize);
+  headers["total_size"] = String(synapse.totalSize);
+  headers["computed_body_hash"] = synapse.computedBodyHash;
+  return headers;
 }
 
 /** JSON text of a terminal with all ten fields; the nonce keeps every digit. */

@@ -74,9 +74,15 @@ export function staticMetagraph(file: string, context: { clock: Clock; logger: L
   let snapshot = readSnapshot(file);
   let currentAtMs = clock.nowMs();
   let intact = true;
+  let isLookedAt = false;
 
+  /** Looks at the file once per turn of the event loop: a removed validator is refused at once, and a flood costs no stats. */
   const refresh = (): Snapshot => {
-    // One stat per lookup is a few microseconds, and a removed validator is refused at once.
+    if (isLookedAt) return snapshot;
+    isLookedAt = true;
+    setImmediate(() => {
+      isLookedAt = false;
+    });
     const version = fileVersion(file);
     if (version !== seen) {
       seen = version;

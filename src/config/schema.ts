@@ -93,6 +93,9 @@ export const configSchema = z.strictObject({
     maxConnectionsPerIp: positiveInt.describe(
       "open sockets from one address; an IPv6 /64 counts as one, here and below",
     ),
+    maxRequestsPerIp: positiveInt.describe(
+      "requests per second of an address that no validator asked from (beyond a burst of 20 seconds' worth): 429",
+    ),
     maxQueue: positiveInt.describe("admitted requests waiting for a worker"),
     maxVerificationsPerIp: positiveInt.describe("signature checks waiting for one address"),
     maxVerifications: positiveInt.describe("signature checks waiting altogether; addresses take turns"),

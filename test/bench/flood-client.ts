@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { json } from "node:stream/consumers";
-import { signedRequest, type SynapseCall } from "../../src/bittensor/dendrite.ts";
+import { signedRequest, type SignedRequest, type SynapseCall } from "../../src/bittensor/dendrite.ts";
 import { keypairFromSeed } from "../../src/wallet/keypair.ts";
 import { nextNonce } from "../support/dendrite.ts";
 
@@ -43,7 +43,8 @@ const plan = (await json(process.stdin)) as FloodPlan;
 const statuses: Record<string, number> = {};
 let sent = 0;
 
-function bytesOf(call: Pick<SynapseCall, "keypair">, headers: Readonly<Record<string, string>>): Buffer {
+/** A request of the pair; its signature can be replaced. */
+function request(keypair: SynapseCall["keypair"]): SignedRequest {
   const simulation_input = {
     asset: "BTC",
     start_time: "2026-10-01T12:05:00Z",
@@ -51,8 +52,8 @@ function bytesOf(call: Pick<SynapseCall, "keypair">, headers: Readonly<Record<st
     time_length: 86_400,
     num_simulations: 1000,
   };
-  const good = signedRequest({
-    ...call,
+  return signedRequest({
+    keypair,
     receiverHotkey: plan.receiver,
     synapse: "Simulation",
     body: { simulation_input, simulation_output: null },
@@ -60,19 +61,24 @@ function bytesOf(call: Pick<SynapseCall, "keypair">, headers: Readonly<Record<st
     nonce: nextNonce(),
     uuid: randomUUID(),
   });
-  const lines = Object.entries({ ...good.headers, ...headers, "content-length": String(Buffer.byteLength(good.body)) });
-  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  return Buffer.from(`POST /Simulation HTTP/1.1\r\n${head}\r\n${good.body}`);
 }
 
+function bytesOf({ headers, body }: SignedRequest, signature: string): Buffer {
+  const lines = Object.entries({
+    ...headers,
+    bt_header_dendrite_signature: signature,
+    "content-length": String(Buffer.byteLength(body)),
+  });
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  return Buffer.from(`POST /Simulation HTTP/1.1\r\n${head}\r\n${body}`);
+}
+
+/** Forged ones carry a signature that another key made: only the whole check tells it from the validator's. */
 function hostileRequests(): readonly Buffer[] {
-  const validator = keypairFromSeed(Buffer.from(plan.validator, "hex"));
-  const stranger = keypairFromSeed(new Uint8Array(32).fill(99));
-  return [
-    bytesOf({ keypair: validator }, { bt_header_dendrite_signature: "" }),
-    bytesOf({ keypair: stranger }, {}),
-    bytesOf({ keypair: validator }, { bt_header_dendrite_signature: `0x${"12".repeat(64)}` }),
-  ];
+  const fromValidator = request(keypairFromSeed(Buffer.from(plan.validator, "hex")));
+  const fromStranger = request(keypairFromSeed(new Uint8Array(32).fill(99)));
+  const signature = fromStranger.headers["bt_header_dendrite_signature"]!;
+  return [bytesOf(fromValidator, ""), bytesOf(fromStranger, signature), bytesOf(fromValidator, signature)];
 }
 
 function open(line: Line, localAddress: string): void {

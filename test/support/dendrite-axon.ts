@@ -99,6 +99,7 @@ export const AXON_CONFIG: AxonOptions["config"] = {
   bodyTimeoutMs: 2000,
   maxConnections: 512,
   maxConnectionsPerIp: 256,
+  maxRequestsPerIp: 10_000,
   maxQueue: 128,
   maxVerificationsPerIp: 64,
   maxVerifications: 64,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { Agent } from "node:http";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -74,6 +75,39 @@ describe("requests before the last one's answer", () => {
 
   it("are answered where validators ask from", async (test) => {
     assert.equal((await heard(test)).split("HTTP/1.1 403").length - 1, 51);
+  });
+});
+
+describe("requests faster than strangers may ask", () => {
+  const unsigned = { bt_header_dendrite_signature: "" };
+
+  it("are told 429 after a burst, and asked in again later", async (test) => {
+    const { ask, axon, shiftSteadyClock } = await openAxon(test, {
+      config: { maxRequestsPerIp: 1 },
+      metagraph: openMetagraph(),
+    });
+    const startMs = performance.now();
+    const answers = [];
+    for (let index = 0; index < 40; index++) answers.push(await askAxon({ ...ask, headers: unsigned }));
+    const refusedFast = answers.filter(({ status }) => status === 429);
+    const passed = (performance.now() - startMs) / 1000;
+    assert.ok(refusedFast.length <= 20 && refusedFast.length >= 19 - passed, String(refusedFast.length));
+    const [first] = refusedFast;
+    assert.equal(first!.raw.headers["retry-after"], "1");
+    assert.match(first!.raw.body, /^\{"message":"Too many [^"]+"\}$/);
+    assert.equal(axon.stats().refused["too_many_requests"], refusedFast.length);
+    assert.equal((await askAxon(ask)).status, 429);
+    shiftSteadyClock(10);
+    assert.equal((await askAxon(ask)).status, 200);
+  });
+
+  it("are taken from where a validator asked, and from other addresses", async (test) => {
+    const { ask } = await openAxon(test, { config: { maxRequestsPerIp: 1 }, metagraph: openMetagraph() });
+    const elsewhere = { ...ask, agent: new Agent({ localAddress: "127.0.0.7" }) };
+    for (let index = 0; index < 40; index++) await askAxon({ ...elsewhere, headers: unsigned });
+    assert.equal((await askAxon(elsewhere)).status, 429);
+    assert.equal((await askAxon(ask)).status, 200);
+    for (let index = 0; index < 40; index++) assert.equal((await askAxon({ ...ask, headers: unsigned })).status, 403);
   });
 });
 

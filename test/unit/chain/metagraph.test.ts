@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { openMetagraph, staticMetagraph } from "../../../src/chain/metagraph.ts";
 import type { Clock } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/log.ts";
@@ -46,21 +47,27 @@ describe("static metagraph", () => {
     assert.equal(metagraph.open, false);
   });
 
-  it("follows its file; a broken or missing rewrite keeps the last good content and ages", () => {
+  it("follows its file; a broken or missing rewrite keeps the last good content and ages", async () => {
     const file = write({ neurons: [neuron()] });
     const now = { value: 0 };
     const metagraph = open(file, now);
     write({ neurons: [neuron({ stake: 1 })] }, file);
+    await nextTurn();
     assert.equal(metagraph.neuron(hotkey)?.stake, 1);
     now.value = 5000;
+    await nextTurn();
     assert.equal(metagraph.ageSeconds(), 0);
     write('{"neurons":[', file);
+    await nextTurn();
     assert.equal(metagraph.neuron(hotkey)?.stake, 1);
     now.value = 9000;
+    await nextTurn();
     assert.equal(metagraph.ageSeconds(), 4);
     unlinkSync(file);
+    await nextTurn();
     assert.equal(metagraph.neuron(hotkey)?.stake, 1);
     write({ neurons: [] }, file);
+    await nextTurn();
     assert.equal(metagraph.neuron(hotkey), undefined);
     assert.equal(metagraph.ageSeconds(), 0);
   });

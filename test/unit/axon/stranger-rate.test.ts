@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { createStrangerRate } from "../../../src/axon/stranger-rate.ts";
+import { createTokenBucket } from "../../../src/axon/token-bucket.ts";
+import { SteppedClock } from "../../support/stepped-clock.ts";
+
+const steps = fc.array(fc.record({ waitSeconds: fc.nat({ max: 30 }), takes: fc.nat({ max: 8 }) }), { maxLength: 40 });
+
+describe("a token bucket", () => {
+  it("gives in no span more than its burst and what the span fills, and all of that", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 10 }), fc.integer({ min: 1, max: 50 }), steps, (perSecond, burst, plan) => {
+        const clock = new SteppedClock(1e9);
+        const bucket = createTokenBucket({ perSecond, burst }, clock);
+        let left = burst;
+        for (const { waitSeconds, takes } of plan) {
+          clock.advance(waitSeconds);
+          left = Math.min(burst, left + waitSeconds * perSecond);
+          for (let take = 0; take < takes; take++) {
+            assert.equal(bucket.take(), left >= 1);
+            left = Math.max(0, left - 1);
+          }
+        }
+      }),
+    );
+  });
+
+  it("says when the next token comes, and it does", () => {
+    const clock = new SteppedClock(1e9);
+    const bucket = createTokenBucket({ perSecond: 4, burst: 1 }, clock);
+    assert.equal(bucket.waitMs(), 0);
+    assert.ok(bucket.take());
+    assert.equal(bucket.waitMs(), 250);
+    clock.advance(0.249);
+    assert.ok(!bucket.take());
+    clock.advance(0.001);
+    assert.ok(bucket.take());
+  });
+
+  it("fills nothing when the clock goes back, and goes on from there", () => {
+    const clock = new SteppedClock(1e9);
+    const bucket = createTokenBucket({ perSecond: 1, burst: 2 }, clock);
+    assert.ok(bucket.take() && bucket.take());
+    clock.advance(-90);
+    assert.ok(!bucket.take());
+    clock.advance(1);
+    assert.ok(bucket.take() && !bucket.take());
+  });
+});
+
+describe("the rate of strangers", () => {
+  it("is each sender's own", () => {
+    const mayAsk = createStrangerRate({ perSecond: 1, burst: 3 }, new SteppedClock(1e9));
+    const asked = (sender: string): boolean[] => Array.from({ length: 4 }, () => mayAsk(sender));
+    assert.deepEqual(asked("192.0.2.1"), [true, true, true, false]);
+    assert.deepEqual(asked("192.0.2.2"), [true, true, true, false]);
+    assert.ok(!mayAsk("192.0.2.1"));
+  });
+
+  it("is remembered of whoever goes on asking, and of a bounded number", () => {
+    const mayAsk = createStrangerRate({ perSecond: 1, burst: 1 }, new SteppedClock(1e9));
+    assert.ok(mayAsk("busy") && mayAsk("quiet"));
+    for (let other = 0; other < 4096; other++) {
+      assert.ok(mayAsk(`10.0.${other >> 8}.${other & 255}`));
+      assert.ok(!mayAsk("busy"));
+    }
+    assert.ok(mayAsk("quiet")); // forgotten: it was behind all the others
+  });
+});
