@@ -4,8 +4,11 @@ import type { Gate } from "./admission.ts";
 import { ownerOf, peerIp } from "./sender-address.ts";
 import { createStrangerRate } from "./stranger-rate.ts";
 
-/** What a sender whom we do not know yet may ask at once: the prompts of several minutes. */
+/** The prompts of several minutes at once. */
 const BURST_SECONDS = 20;
+/** A flood from more addresses gets no more requests read than one from so many. */
+const FULL_RATES = 100;
+const NEWCOMER = { perSecond: 0.1, burst: 20 };
 
 /**
  * What becomes of a request by its socket alone, before Express sees it. Strangers who send one before the last one's answer
@@ -16,8 +19,9 @@ export function atFrontDoor(
   { gate, config }: { gate: Gate; config: { readonly maxRequestsPerIp: number } },
   way: { enter: RequestListener; tooFast: (response: ServerResponse) => void },
 ): RequestListener {
-  const perSecond = config.maxRequestsPerIp;
-  const mayAsk = createStrangerRate({ perSecond, burst: perSecond * BURST_SECONDS }, gate.steadyClock);
+  const each = { perSecond: config.maxRequestsPerIp, burst: config.maxRequestsPerIp * BURST_SECONDS };
+  const all = { perSecond: each.perSecond * FULL_RATES, burst: each.burst * FULL_RATES };
+  const mayAsk = createStrangerRate({ each, all, newcomer: NEWCOMER }, gate.steadyClock);
   const busy = new WeakSet<Socket>();
   return (request, response) => {
     const { socket } = request;

@@ -69,6 +69,8 @@ export interface Axon {
 
 const MAX_HEADER_BYTES = 16_384;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** Connections that wait to be accepted; the kernel caps it. Beyond, a validator's SYN is dropped and comes again a second later. */
+const BACKLOG = 4096;
 const KEEP_ALIVE_TIMEOUT_MS = 15_000;
 const MAX_REQUESTS_PER_SOCKET = 1_000;
 /** One thread verifies some 2,500 signatures a second. */
@@ -216,7 +218,7 @@ async function listen(server: Server, config: Config["axon"]): Promise<void> {
     const message = `Cannot listen on ${config.ip}:${config.port}: choose another --axon.port or stop what holds it`;
     reject(new OperationalError("AXON_LISTEN", message, { cause: error }));
   });
-  server.listen(config.port, config.ip, () => {
+  server.listen({ port: config.port, host: config.ip, backlog: BACKLOG }, () => {
     resolve(undefined);
   });
   await promise;

@@ -1,22 +1,35 @@
 import type { Clock } from "../clock.ts";
 import { createTokenBucket, type Rate, type TokenBucket } from "./token-bucket.ts";
 
-/** Of the senders whose rate is remembered; who is behind so many others begins anew. */
+export interface StrangerRates {
+  /** Of one sender. */
+  readonly each: Rate;
+  /** Of all senders together, for what is beyond `newcomer`. */
+  readonly all: Rate;
+  /** Of one sender, whatever the others do: no flood may shut out who asks for the first time. */
+  readonly newcomer: Rate;
+}
+
+/** Of the senders whose rates are remembered; who is behind so many others begins anew. */
 const MAX_SENDERS = 4096;
 
 /**
- * How many requests a sender whom no validator's signature vouches for may make, known addresses apart: reading and refusing
- * one by its headers costs twice what saying 429 does. The function takes one of a sender's requests; false when it has none.
+ * How many requests senders may make whom no validator's signature vouches for: reading and refusing one by its headers costs
+ * twice what saying 429 does. The function takes one of a sender's requests; false when it has none.
  */
-export function createStrangerRate(rate: Rate, clock: Clock): (sender: string) => boolean {
+export function createStrangerRate(rates: StrangerRates, clock: Clock): (sender: string) => boolean {
   /** The one who asked last is the last. */
-  const buckets = new Map<string, TokenBucket>();
+  const senders = new Map<string, { readonly own: TokenBucket; readonly first: TokenBucket }>();
+  const all = createTokenBucket(rates.all, clock);
   return (sender) => {
-    const bucket = buckets.get(sender) ?? createTokenBucket(rate, clock);
-    buckets.delete(sender);
-    buckets.set(sender, bucket);
-    const [oldest] = buckets.keys();
-    if (buckets.size > MAX_SENDERS && oldest !== undefined) buckets.delete(oldest);
-    return bucket.take();
+    const { own, first } = senders.get(sender) ?? {
+      own: createTokenBucket(rates.each, clock),
+      first: createTokenBucket(rates.newcomer, clock),
+    };
+    senders.delete(sender);
+    senders.set(sender, { own, first });
+    const [oldest] = senders.keys();
+    if (senders.size > MAX_SENDERS && oldest !== undefined) senders.delete(oldest);
+    return own.take() && (first.take() || all.take());
   };
 }

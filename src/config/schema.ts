@@ -98,7 +98,9 @@ export const configSchema = z.strictObject({
     ),
     maxQueue: positiveInt.describe("admitted requests waiting for a worker"),
     maxVerificationsPerIp: positiveInt.describe("signature checks waiting for one address"),
-    maxVerifications: positiveInt.describe("signature checks waiting altogether; addresses take turns"),
+    maxVerifications: positiveInt.describe(
+      "signature checks waiting altogether; addresses take turns. Above max_connections, no flood uses them all up",
+    ),
     maxTimeoutSeconds: seconds.describe("largest timeout a request may claim; longer ones count as this"),
     nonceFutureSeconds: seconds.describe("how far ahead of our clock a nonce may be: more than clocks are stepped by"),
     maxNonces: positiveInt.describe("remembered hotkey:uuid pairs"),

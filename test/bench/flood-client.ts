@@ -17,6 +17,8 @@ export interface FloodPlan {
   readonly validator: string;
   readonly perSecond: number;
   readonly addresses: number;
+  /** Connections of each address. */
+  readonly sockets: number;
   /** Requests on their way on one connection; beyond it the sender skips its turn. The axon cuts strangers at the second. */
   readonly pipelined: number;
 }
@@ -30,7 +32,6 @@ export interface FloodResult {
 const TICK_MS = 5;
 /** Ticks that may be made up for at once: a client that had to wait for a core must not send what a hundred machines would not. */
 const MAX_LATE_TICKS = 4;
-const SOCKETS_PER_ADDRESS = 4;
 /** Of a nonce: forged requests are made anew before it is too old. */
 const RENEW_MS = 2000;
 
@@ -103,7 +104,7 @@ function open(line: Line, localAddress: string): void {
 const lines: Line[] = [];
 for (let address = 0; address < plan.addresses; address++) {
   const localAddress = `127.0.${2 + Math.floor(address / 250)}.${1 + (address % 250)}`;
-  for (let index = 0; index < SOCKETS_PER_ADDRESS; index++) {
+  for (let index = 0; index < plan.sockets; index++) {
     const line = { pending: 0 } as Line;
     open(line, localAddress);
     lines.push(line);

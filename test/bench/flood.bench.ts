@@ -2,7 +2,7 @@
  * 2,000 hostile requests a second from other addresses, a third of them forged under a real validator's hotkey: that
  * validator's answers, quiet and under the flood, in turn. One JSON line per figure.
  *
- *   npm run bench:flood -- [--rounds 4] [--prompts 60] [--rate 2000] [--addresses 100] [--pipelined 1]
+ *   npm run bench:flood -- [--rounds 4] [--prompts 60] [--rate 2000] [--addresses 100] [--sockets 4] [--pipelined 1]
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -43,6 +43,7 @@ const { values } = parseArgs({
     prompts: { type: "string", default: "60" },
     rate: { type: "string", default: "2000" },
     addresses: { type: "string", default: "100" },
+    sockets: { type: "string", default: "4" },
     pipelined: { type: "string", default: "1" },
   },
 });
@@ -67,6 +68,7 @@ async function startFlood(loaded: LoadedMiner): Promise<Flood> {
     validator: loaded.validators[0]!,
     perSecond: Number(values.rate),
     addresses: Number(values.addresses),
+    sockets: Number(values.sockets),
     pipelined: Number(values.pipelined),
   };
   const child: ChildProcess = spawn(process.execPath, [path.join(PACKAGE_ROOT, "test/bench/flood-client.ts")], {

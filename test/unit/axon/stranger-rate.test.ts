@@ -50,16 +50,40 @@ describe("a token bucket", () => {
 });
 
 describe("the rate of strangers", () => {
+  const plenty = { perSecond: 1e6, burst: 1e6 };
+  const none = { perSecond: 1e-9, burst: 0 };
+
   it("is each sender's own", () => {
-    const mayAsk = createStrangerRate({ perSecond: 1, burst: 3 }, new SteppedClock(1e9));
+    const mayAsk = createStrangerRate(
+      { each: { perSecond: 1, burst: 3 }, all: plenty, newcomer: none },
+      new SteppedClock(1e9),
+    );
     const asked = (sender: string): boolean[] => Array.from({ length: 4 }, () => mayAsk(sender));
     assert.deepEqual(asked("192.0.2.1"), [true, true, true, false]);
     assert.deepEqual(asked("192.0.2.2"), [true, true, true, false]);
     assert.ok(!mayAsk("192.0.2.1"));
   });
 
+  it("is bounded for all of them together, whose first requests are taken all the same", () => {
+    const clock = new SteppedClock(1e9);
+    const each = { perSecond: 5, burst: 100 };
+    const rates = { each, all: { perSecond: 10, burst: 30 }, newcomer: { perSecond: 0.1, burst: 2 } };
+    const mayAsk = createStrangerRate(rates, clock);
+    const round = (senders: number): number =>
+      Array.from({ length: senders }, (_, i) => mayAsk(`192.0.2.${i}`)).filter(Boolean).length;
+    assert.deepEqual([round(50), round(50), round(50), round(50)], [50, 50, 30, 0]);
+    assert.ok(mayAsk("198.51.100.1") && mayAsk("198.51.100.1") && !mayAsk("198.51.100.1"));
+    clock.advance(1);
+    assert.equal(round(50), 10);
+    clock.advance(9);
+    assert.equal(round(50), 50); // one of each sender's own again
+  });
+
   it("is remembered of whoever goes on asking, and of a bounded number", () => {
-    const mayAsk = createStrangerRate({ perSecond: 1, burst: 1 }, new SteppedClock(1e9));
+    const mayAsk = createStrangerRate(
+      { each: { perSecond: 1, burst: 1 }, all: plenty, newcomer: none },
+      new SteppedClock(1e9),
+    );
     assert.ok(mayAsk("busy") && mayAsk("quiet"));
     for (let other = 0; other < 4096; other++) {
       assert.ok(mayAsk(`10.0.${other >> 8}.${other & 255}`));

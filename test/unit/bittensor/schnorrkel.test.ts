@@ -10,8 +10,8 @@ import { keypairFromSeed } from "../../../src/wallet/keypair.ts";
 const ALICE_SEED = Buffer.from("e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a", "hex");
 
 describe("schnorrkel, which the axon verifies with", () => {
-  const { address, sign } = keypairFromSeed(ALICE_SEED);
-  const publicKey = publicKeyOf(address)!;
+  const alice = keypairFromSeed(ALICE_SEED);
+  const publicKey = publicKeyOf(alice.address)!;
   const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 
   it("accepts bittensor_wallet 4.1.1: //Alice over hello", () => {
@@ -25,7 +25,7 @@ describe("schnorrkel, which the axon verifies with", () => {
   it("accepts what our signer signs, for that message and key alone", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(), bytes(32), (message, place, otherKey) => {
-        const signature = sign(message);
+        const signature = alice.sign(message);
         assert.ok(verifySchnorrkel(message, signature, publicKey));
         const changed = signature.slice();
         changed[place % 64]! ^= 1 + (place % 255);
@@ -39,7 +39,7 @@ describe("schnorrkel, which the axon verifies with", () => {
 
   it("says of any bytes what the signer's own library says, and never throws", () => {
     const message = Buffer.from("hello");
-    const good = sign(message);
+    const good = alice.sign(message);
     const order = Buffer.from("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010", "hex");
     const made = fc.oneof(
       bytes(64),
