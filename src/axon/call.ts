@@ -32,11 +32,13 @@ import {
 } from "./response.ts";
 import { ownerOf } from "./sender-address.ts";
 import type { Slots } from "./slots.ts";
+import type { Strangers } from "./strangers.ts";
 import type { Accepted, Answer, Exchange, Sender, SynapseService } from "./synapse-service.ts";
 
 export interface AxonContext {
   readonly config: Config["axon"];
   readonly gate: Gate;
+  readonly strangers: Strangers;
   readonly queue: WorkQueue;
   /** Of the queue, between senders by their stake. */
   readonly shares: FairShares;

@@ -2,16 +2,23 @@ import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import type { KnownAddresses } from "./known-addresses.ts";
 import { ownerOf, peerIp } from "./sender-address.ts";
+import type { Strangers } from "./strangers.ts";
 
 /**
  * Bounds the open sockets, altogether and per sender. When all places are taken, the newest socket of the stranger who
- * holds most makes room for a known address, or for whoever holds fewer. Returns the number of open sockets.
+ * holds most makes room for a known address, or for whoever holds fewer. A shunned sender has none. Returns the number of
+ * open sockets.
  */
 export function limitConnections(
   server: Pick<EventEmitter, "on">,
-  limits: { readonly total: number; readonly perAddress: number; readonly known: KnownAddresses },
+  limits: {
+    readonly total: number;
+    readonly perAddress: number;
+    readonly known: KnownAddresses;
+    readonly strangers: Pick<Strangers, "isShunned">;
+  },
 ): () => number {
-  const { total, perAddress, known } = limits;
+  const { total, perAddress, known, strangers } = limits;
   const open = new Map<string, Set<Socket>>();
   let size = 0;
 
@@ -37,10 +44,12 @@ export function limitConnections(
     return true;
   };
 
+  const isShunned = (sender: string): boolean => !known.has(sender) && strangers.isShunned(sender);
+
   server.on("connection", (socket: Socket) => {
     const sender = ownerOf(peerIp(socket), known);
     const held = open.get(sender)?.size ?? 0;
-    if (held >= perAddress || (size >= total && !makeRoom(sender))) {
+    if (isShunned(sender) || held >= perAddress || (size >= total && !makeRoom(sender))) {
       socket.destroy();
       return;
     }
@@ -49,6 +58,7 @@ export function limitConnections(
     size += 1;
     socket.once("close", () => {
       remove(sender, socket);
+      if (isShunned(sender)) for (const other of open.get(sender) ?? []) other.destroy(); // before they are parsed, too
     });
   });
   return () => size;

@@ -49,7 +49,7 @@ export function readBody(
   request.once("error", gone);
   request.once("close", gone);
   if (request.destroyed) gone();
-  if (request.headers.expect !== undefined) response.writeContinue();
+  if (/\b100-continue\b/i.test(request.headers.expect ?? "")) response.writeContinue();
   return promise;
 }
 

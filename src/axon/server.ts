@@ -20,6 +20,7 @@ import { startSignaturePool } from "./signatures.ts";
 import { createFairShares } from "./fair-share.ts";
 import { createFairQueue } from "./fair-queue.ts";
 import { createSlots } from "./slots.ts";
+import { createStrangers, type StrangerRates } from "./strangers.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
 import { MAX_CLOCK_STEP_SECONDS, NONCE_SLACK_SECONDS, type Gate } from "./admission.ts";
 
@@ -81,6 +82,12 @@ const SIGNATURE_THREADS = 1;
  */
 const STRANGERS_PACE = { perSecond: 200, burst: 64 };
 
+/** The prompts of several minutes at once. */
+const STRANGER_BURST_SECONDS = 20;
+/** A flood from more addresses gets hardly more requests read than one from so many. */
+const STRANGERS_AT_FULL_RATE = 100;
+const NEWCOMER = { perSecond: 0.1, burst: 20 };
+
 /** Of at most axon.maxBodyBytes each. */
 const UNPROVEN_BODIES = { total: 64, perOwner: 8 };
 /** Node looks for overdue requests this often; its own default is 30 s. */
@@ -93,10 +100,12 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
   const gate = await openGate(options);
   const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock: gate.steadyClock });
   const publicAddress = { ip: config.externalIp ?? config.ip, port: config.externalPort ?? config.port };
+  const strangers = createStrangers(strangerRates(config.maxRequestsPerIp), gate.steadyClock);
   const unprovenBodies = createSlots(UNPROVEN_BODIES);
   const context: AxonContext = {
     config,
     gate,
+    strangers,
     queue,
     shares: createFairShares(),
     unprovenBodies,
@@ -114,8 +123,9 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
   const server = createServer(serverOptions, desk.listener);
   applyLimits(server, config);
   server.on("checkContinue", desk.listener); // the body is invited when the request is admitted
+  server.on("checkExpectation", desk.listener); // any other expectation is ignored, not answered past the front door
   const limits = { total: config.maxConnections, perAddress: config.maxConnectionsPerIp, known: gate.known };
-  const connections = limitConnections(server, limits);
+  const connections = limitConnections(server, { ...limits, strangers });
   try {
     await listen(server, config);
   } catch (error) {
@@ -176,6 +186,12 @@ async function openGate(options: AxonOptions): Promise<Gate> {
     clock,
     steadyClock: steady,
   };
+}
+
+function strangerRates(perSecond: number): StrangerRates {
+  const each = { perSecond, burst: perSecond * STRANGER_BURST_SECONDS };
+  const all = { perSecond: each.perSecond * STRANGERS_AT_FULL_RATE, burst: each.burst * STRANGERS_AT_FULL_RATE };
+  return { each, all, newcomer: NEWCOMER };
 }
 
 async function closeGate(gate: Gate): Promise<void> {

@@ -26,7 +26,8 @@ export async function startSignaturePool(keypair: Keypair, threads: number): Pro
   const message = new TextEncoder().encode("warm-up");
   const signature = keypair.sign(message);
   const claim: SignatureClaim = { scheme: keypair.scheme, address: keypair.address, message, signature };
-  await Promise.all(Array.from({ length: threads * 4 }, () => run("verify", claim)));
+  const warmUps = Array.from({ length: threads * 4 }, () => [run("verify", claim), run("sign", message)]);
+  await Promise.all(warmUps.flat());
   return {
     verify: (task) => run("verify", task),
     sign: (task) => run("sign", task),

@@ -11,6 +11,10 @@ export interface TokenBucket {
   take(): boolean;
   /** Milliseconds until there is a token. */
   waitMs(): number;
+  /** Takes all tokens, and as many as it holds from the future. */
+  drain(): void;
+  /** Whether tokens of the future are still owed. */
+  isOwing(): boolean;
 }
 
 /** A bucket of `burst` tokens, full at first, filled again by `perSecond`. A clock that goes back fills nothing. */
@@ -32,6 +36,14 @@ export function createTokenBucket({ perSecond, burst }: Rate, clock: Clock): Tok
     waitMs: () => {
       fill();
       return Math.max(0, Math.ceil(((1 - tokens) / perSecond) * 1000));
+    },
+    drain: () => {
+      fill();
+      tokens = -burst;
+    },
+    isOwing: () => {
+      fill();
+      return tokens < 0;
     },
   };
 }

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import * as sr25519 from "@scure/sr25519";
 import type * as WasmCrypto from "@polkadot/wasm-crypto";
 import type { VerifySr25519 } from "./signature.ts";
 
@@ -8,11 +9,13 @@ import type { VerifySr25519 } from "./signature.ts";
  * axon's signature threads do. Asked for as CommonJS: its ES modules take twice the memory.
  */
 const wasm = createRequire(import.meta.url)("@polkadot/wasm-crypto") as typeof WasmCrypto;
-if (!(await wasm.waitReady())) throw new Error("WebAssembly is not available: signatures cannot be checked");
+const isReady = await wasm.waitReady();
 
 /**
  * False for whatever is no signature or no key, and for the key of all zeros (the chain's placeholder), under which anybody
- * can sign: schnorrkel takes that one.
+ * can sign: schnorrkel takes that one. Where WebAssembly cannot be had (an address-space limit), scure serves.
  */
-export const verifySchnorrkel: VerifySr25519 = (message, signature, publicKey) =>
-  publicKey.some((byte) => byte !== 0) && wasm.sr25519Verify(signature, message, publicKey);
+export const verifySchnorrkel: VerifySr25519 = isReady
+  ? (message, signature, publicKey) =>
+      publicKey.some((byte) => byte !== 0) && wasm.sr25519Verify(signature, message, publicKey)
+  : sr25519.verify;

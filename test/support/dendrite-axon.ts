@@ -129,6 +129,8 @@ export async function openAxon(
     services?: readonly SynapseService[];
     metagraph?: AxonOptions["metagraph"];
     threads?: number;
+    /** The clock of deadlines and timings stands but for `shiftSteadyClock`. */
+    steadyClockStands?: boolean;
     folder?: string;
     logger?: AxonOptions["logger"];
     /** Called after the exchange was kept, and awaited. */
@@ -139,6 +141,7 @@ export async function openAxon(
   const file = join(folder, "metagraph.json");
   writeFileSync(file, JSON.stringify({ neurons: NEURONS }));
   let [shiftMs, passedMs] = [0, 0];
+  const stoodMs = options.steadyClockStands === true ? steadyClock.nowMs() : undefined;
   const clock: Clock = {
     nowMs: () => unixMillis(systemClock.nowMs() + shiftMs),
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
@@ -157,7 +160,7 @@ export async function openAxon(
     metagraph: options.metagraph ?? staticMetagraph(file, { clock, logger }),
     services: options.services ?? [simulationService(echo)],
     clock,
-    steadyClock: { ...steadyClock, nowMs: () => unixMillis(steadyClock.nowMs() + passedMs) },
+    steadyClock: { ...steadyClock, nowMs: () => unixMillis((stoodMs ?? steadyClock.nowMs()) + passedMs) },
     logger,
     nonceFile: join(folder, "nonces"),
     addressFile: join(folder, "addresses.json"),

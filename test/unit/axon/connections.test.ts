@@ -18,10 +18,18 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-function crowd(limits: { total: number; perAddress: number }, knownIps: readonly string[] = []) {
+function crowd(
+  limits: { total: number; perAddress: number },
+  knownIps: readonly string[] = [],
+  shunned: readonly string[] = [],
+) {
   const server = new EventEmitter();
   const known = { add: () => undefined, has: (ip: string) => knownIps.includes(ip), close: () => Promise.resolve() };
-  const count = limitConnections(server, { ...limits, known });
+  const count = limitConnections(server, {
+    ...limits,
+    known,
+    strangers: { isShunned: (sender) => shunned.includes(sender) },
+  });
   const connect = (ip: string): FakeSocket => {
     const socket = new FakeSocket(ip);
     server.emit("connection", socket);
@@ -33,6 +41,19 @@ function crowd(limits: { total: number; perAddress: number }, knownIps: readonly
 const VALIDATOR = "2a01:4f8:1:2::a";
 
 describe("open sockets", () => {
+  it("of a shunned sender are cut, the others of it with the first; known addresses are never shunned", () => {
+    const shunned: string[] = [];
+    const { connect, count } = crowd({ total: 100, perAddress: 9 }, ["192.0.2.9"], shunned);
+    const [first, second, other, known] = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.9"].map(connect);
+    shunned.push("192.0.2.1", "192.0.2.9");
+    first!.destroy();
+    assert.deepEqual([second!.isCut, other!.isCut, known!.isCut, count()], [true, false, false, 2]);
+    assert.deepEqual(
+      ["192.0.2.1", "192.0.2.2", "192.0.2.9"].map((ip) => connect(ip).isCut),
+      [true, false, false],
+    );
+  });
+
   it("of an IPv6 /64 count as one sender's, of IPv4 each address's", () => {
     const { connect, count } = crowd({ total: 100, perAddress: 3 });
     const cut = (network: (i: number) => string): number =>

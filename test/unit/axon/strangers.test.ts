@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { createStrangerRate } from "../../../src/axon/stranger-rate.ts";
+import { createStrangers } from "../../../src/axon/strangers.ts";
 import { createTokenBucket } from "../../../src/axon/token-bucket.ts";
 import { SteppedClock } from "../../support/stepped-clock.ts";
 
@@ -54,7 +54,7 @@ describe("the rate of strangers", () => {
   const none = { perSecond: 1e-9, burst: 0 };
 
   it("is each sender's own", () => {
-    const mayAsk = createStrangerRate(
+    const { mayAsk } = createStrangers(
       { each: { perSecond: 1, burst: 3 }, all: plenty, newcomer: none },
       new SteppedClock(1e9),
     );
@@ -68,7 +68,7 @@ describe("the rate of strangers", () => {
     const clock = new SteppedClock(1e9);
     const each = { perSecond: 5, burst: 100 };
     const rates = { each, all: { perSecond: 10, burst: 30 }, newcomer: { perSecond: 0.1, burst: 2 } };
-    const mayAsk = createStrangerRate(rates, clock);
+    const { mayAsk } = createStrangers(rates, clock);
     const round = (senders: number): number =>
       Array.from({ length: senders }, (_, i) => mayAsk(`192.0.2.${i}`)).filter(Boolean).length;
     assert.deepEqual([round(50), round(50), round(50), round(50)], [50, 50, 30, 0]);
@@ -80,7 +80,7 @@ describe("the rate of strangers", () => {
   });
 
   it("is remembered of whoever goes on asking, and of a bounded number", () => {
-    const mayAsk = createStrangerRate(
+    const { mayAsk } = createStrangers(
       { each: { perSecond: 1, burst: 1 }, all: plenty, newcomer: none },
       new SteppedClock(1e9),
     );
@@ -90,5 +90,30 @@ describe("the rate of strangers", () => {
       assert.ok(!mayAsk("busy"));
     }
     assert.ok(mayAsk("quiet")); // forgotten: it was behind all the others
+  });
+
+  it("is bounded for more senders than are remembered, too", () => {
+    const all = { perSecond: 10, burst: 1000 };
+    const rates = { each: { perSecond: 5, burst: 100 }, all, newcomer: { perSecond: 0.1, burst: 20 } };
+    const { mayAsk } = createStrangers(rates, new SteppedClock(1e9));
+    let taken = 0;
+    for (let sender = 0; sender < 65_536; sender++)
+      for (let ask = 0; ask < 20; ask++) taken += Number(mayAsk(`${sender}`));
+    assert.equal(taken, 4096 * 20 + 2 * 1000); // newcomers as far as they are remembered, then two shares of all
+  });
+
+  it("ends for a while for who is shunned", () => {
+    const clock = new SteppedClock(1e9);
+    const { mayAsk, shun, isShunned } = createStrangers(
+      { each: { perSecond: 5, burst: 100 }, all: plenty, newcomer: none },
+      clock,
+    );
+    assert.ok(mayAsk("a") && !isShunned("a") && !isShunned("b"));
+    shun("a");
+    assert.ok(isShunned("a") && !mayAsk("a") && !isShunned("b") && mayAsk("b"));
+    clock.advance(19.9);
+    assert.ok(isShunned("a"));
+    clock.advance(0.4);
+    assert.ok(!isShunned("a") && mayAsk("a") && !mayAsk("a"));
   });
 });
