@@ -6,9 +6,6 @@ import { synapseJsonMembers, formatSynapseHeaders, type SynapseHeaders } from ".
 import type { Refusal } from "./refusal.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-/** Of refusals, the only bodies of one short fragment. */
-const MAX_TEXT_BYTES = 1024;
 
 /** A response ready to leave, its body in fragments that were never joined. */
 export interface Outgoing {
@@ -92,11 +89,6 @@ export function send(response: ServerResponse, outgoing: Outgoing, options: { cl
     "content-length": byteLength(outgoing),
     ...(options.close ? { connection: "close" } : {}),
   });
-  const [first, second] = outgoing.fragments;
-  if (first !== undefined && second === undefined && first.length < MAX_TEXT_BYTES) {
-    response.end(decoder.decode(first)); // Node sends a head and a short text as one piece, bytes as a second
-    return;
-  }
   response.cork();
   for (const fragment of outgoing.fragments) response.write(fragment);
   response.uncork();

@@ -78,14 +78,14 @@ const MAX_REQUESTS_PER_SOCKET = 1_000;
 const SIGNATURE_THREADS = 1;
 /**
  * Signature checks of addresses that no validator asked from or publishes: a flood of forged ones takes a tenth of a core. Without
- * a flood all validators fit into the burst; under one from hundreds of addresses a validator at a new address waits for its luck.
+ * a flood all validators fit into the burst; under one from hundreds of addresses a validator at a new address waits seconds.
  */
 const STRANGERS_PACE = { perSecond: 200, burst: 64 };
-
-/** The prompts of several minutes at once. */
+/** What a stranger may ask at once, of axon.maxRequestsPerIp: the prompts of several minutes. */
 const STRANGER_BURST_SECONDS = 20;
 /** A flood from more addresses gets hardly more requests read than one from so many. */
 const STRANGERS_AT_FULL_RATE = 100;
+/** What one may ask even then. */
 const NEWCOMER = { perSecond: 0.1, burst: 20 };
 
 /** Of at most axon.maxBodyBytes each. */
