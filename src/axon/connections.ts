@@ -19,7 +19,8 @@ export function limitConnections(
   },
 ): () => number {
   const { total, perAddress, known, strangers } = limits;
-  const open = new Map<string, Set<Socket>>();
+  /** Sender → its sockets and their addresses: one that became known meanwhile is still filed under its network. */
+  const open = new Map<string, Map<Socket, string>>();
   let size = 0;
 
   const remove = (sender: string, socket: Socket): void => {
@@ -28,37 +29,40 @@ export function limitConnections(
     size -= 1;
     if (sockets.size === 0) open.delete(sender);
   };
+  const unknownOf = (sender: string): Socket[] =>
+    [...(open.get(sender) ?? [])].filter(([, ip]) => !known.has(ip)).map(([socket]) => socket);
   /** Cuts a socket of the stranger who holds most; false when nobody should yield. */
-  const makeRoom = (sender: string): boolean => {
-    let least = known.has(sender) ? 1 : (open.get(sender)?.size ?? 0) + 2;
-    let victim: string | undefined;
-    for (const [other, sockets] of open) {
-      if (other === sender || sockets.size < least || known.has(other)) continue;
-      victim = other;
-      least = sockets.size + 1; // looked up only where it would be the new victim
+  const makeRoom = (sender: string, ip: string): boolean => {
+    let least = known.has(ip) ? 1 : (open.get(sender)?.size ?? 0) + 2;
+    let victim: { readonly holder: string; readonly socket: Socket } | undefined;
+    for (const [holder, sockets] of open) {
+      if (holder === sender || sockets.size < least) continue;
+      const socket = unknownOf(holder).at(-1); // looked up only where it would be the new victim
+      if (socket === undefined) continue;
+      victim = { holder, socket };
+      least = sockets.size + 1;
     }
     if (victim === undefined) return false;
-    const socket = [...open.get(victim)!].at(-1)!;
-    remove(victim, socket);
-    socket.destroy();
+    remove(victim.holder, victim.socket);
+    victim.socket.destroy();
     return true;
   };
 
-  const isShunned = (sender: string): boolean => !known.has(sender) && strangers.isShunned(sender);
-
   server.on("connection", (socket: Socket) => {
-    const sender = ownerOf(peerIp(socket), known);
+    const ip = peerIp(socket);
+    const sender = ownerOf(ip, known);
     const held = open.get(sender)?.size ?? 0;
-    if (isShunned(sender) || held >= perAddress || (size >= total && !makeRoom(sender))) {
+    const isUnheard = !known.has(ip) && strangers.isShunned(sender);
+    if (isUnheard || held >= perAddress || (size >= total && !makeRoom(sender, ip))) {
       socket.destroy();
       return;
     }
-    const sockets = open.get(sender) ?? new Set();
-    open.set(sender, sockets.add(socket));
+    open.set(sender, (open.get(sender) ?? new Map<Socket, string>()).set(socket, ip));
     size += 1;
     socket.once("close", () => {
       remove(sender, socket);
-      if (isShunned(sender)) for (const other of open.get(sender) ?? []) other.destroy(); // before they are parsed, too
+      // Before they are parsed, too.
+      if (strangers.isShunned(sender)) for (const other of unknownOf(sender)) other.destroy();
     });
   });
   return () => size;

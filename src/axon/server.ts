@@ -83,7 +83,7 @@ const SIGNATURE_THREADS = 1;
 const STRANGERS_PACE = { perSecond: 200, burst: 64 };
 /** What a stranger may ask at once, of axon.maxRequestsPerIp: the prompts of several minutes. */
 const STRANGER_BURST_SECONDS = 20;
-/** A flood from more addresses gets hardly more requests read than one from so many. */
+/** All of them together get as many requests read as so many; thousands, as newcomers, as many again. */
 const STRANGERS_AT_FULL_RATE = 100;
 /** What one may ask even then. */
 const NEWCOMER = { perSecond: 0.1, burst: 20 };

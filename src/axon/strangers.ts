@@ -5,7 +5,7 @@ import { createTokenBucket, type Rate, type TokenBucket } from "./token-bucket.t
 export interface Strangers {
   /** Takes one of a sender's requests; false when it has none. Reading one and refusing it by its headers costs twice that. */
   readonly mayAsk: (sender: string) => boolean;
-  /** Hears nothing of a sender until twice its burst has come together again. */
+  /** Hears nothing of a sender for as long as its burst takes to fill, nor of those who share its address or network. */
   readonly shun: (sender: string) => void;
   readonly isShunned: (sender: string) => boolean;
 }
@@ -53,6 +53,6 @@ export function createStrangers(rates: StrangerRates, clock: Clock): Strangers {
     shun: (name) => {
       touch(name).own.drain();
     },
-    isShunned: (name) => senders.get(name)?.own.isOwing() ?? false,
+    isShunned: (name) => senders.has(name) && touch(name).own.isOwing(), // who goes on trying stays remembered
   };
 }

@@ -21,6 +21,8 @@ export interface FloodPlan {
   readonly sockets: number;
   /** Requests on their way on one connection; beyond it the sender skips its turn. The axon cuts strangers at the second. */
   readonly pipelined: number;
+  /** Forged requests alone: each costs a place and a check. */
+  readonly forged: boolean;
 }
 
 export interface FloodResult {
@@ -79,7 +81,8 @@ function hostileRequests(): readonly Buffer[] {
   const fromValidator = request(keypairFromSeed(Buffer.from(plan.validator, "hex")));
   const fromStranger = request(keypairFromSeed(new Uint8Array(32).fill(99)));
   const signature = fromStranger.headers["bt_header_dendrite_signature"]!;
-  return [bytesOf(fromValidator, ""), bytesOf(fromStranger, signature), bytesOf(fromValidator, signature)];
+  const forged = bytesOf(fromValidator, signature);
+  return plan.forged ? [forged] : [bytesOf(fromValidator, ""), bytesOf(fromStranger, signature), forged];
 }
 
 function open(line: Line, localAddress: string): void {

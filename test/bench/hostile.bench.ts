@@ -129,12 +129,13 @@ const CHECKS: readonly Check[] = [
   tests("faults", "test/integration/faults/*.test.ts"),
   tests("models", "test/integration/{patchtst,lgbm}/serving.test.ts"),
   tests("workers", "test/integration/engines/pool.test.ts"),
-  tests("requests", "test/integration/axon/*.test.ts"),
+  tests("requests", "test/{integration,unit}/axon/*.test.ts"),
+  tests("secrets and chain", "test/{integration/wallet/secrets,unit/chain/plausibility,e2e/daemon,e2e/chain}.test.ts"),
   bench("fuzz", "test/fuzz/main.ts", { short: "--cases 4000", full: "--cases 100000" }),
   bench("kill", "test/bench/kill.bench.ts", { short: "--minutes 1", full: "--minutes 30" }),
   bench("soak", "test/bench/soak.bench.ts", { short: "--small 600 --full 40", full: "--small 100000 --full 2000" }),
   bench("load", "test/bench/load.bench.ts", { short: "--minutes 3 --backlog 100", full: "" }),
-  bench("flood", "test/bench/flood.bench.ts", { short: "--rounds 2 --prompts 20", full: "" }),
+  bench("flood", "test/bench/flood.bench.ts", { short: "--rounds 2 --prompts 40", full: "" }),
   audit,
 ];
 

@@ -11,7 +11,12 @@ const lockSchema = z.object({
     z.object({ hasInstallScript: z.boolean().optional(), integrity: z.string().optional() }),
   ),
 });
-const packageSchema = z.object({ allowScripts: z.record(z.string(), z.boolean()) });
+const exact = z.record(z.string(), z.string().regex(/^\d+\.\d+\.\d+$/));
+const packageSchema = z.object({
+  allowScripts: z.record(z.string(), z.boolean()),
+  dependencies: exact,
+  devDependencies: exact,
+});
 
 function readJson(name: string): unknown {
   return JSON.parse(readFileSync(join(PACKAGE_ROOT, name), "utf8"));
@@ -28,6 +33,10 @@ describe("dependencies", () => {
     assert.deepEqual(names, Object.keys(allowScripts).sort());
     const security = readFileSync(join(PACKAGE_ROOT, "SECURITY.md"), "utf8");
     for (const name of names) assert.ok(security.includes(`\`${name}\``), `${name} is not in SECURITY.md`);
+  });
+
+  it("are of exact versions", () => {
+    packageSchema.parse(readJson("package.json"));
   });
 
   it("are all pinned to the hash of their content", () => {

@@ -41,6 +41,25 @@ function crowd(
 const VALIDATOR = "2a01:4f8:1:2::a";
 
 describe("open sockets", () => {
+  it("of an address that became known meanwhile are not cut for its neighbours' sake", () => {
+    const [shunned, knownIps]: [string[], string[]] = [[], []];
+    const { connect } = crowd({ total: 100, perAddress: 9 }, knownIps, shunned);
+    const [asking, neighbour, other] = [VALIDATOR, "2a01:4f8:1:2::b", "2a01:4f8:1:2::c"].map(connect);
+    knownIps.push(VALIDATOR); // its first signature proved valid
+    shunned.push("2a01:4f8:1:2::");
+    neighbour!.destroy();
+    assert.deepEqual([asking!.isCut, other!.isCut], [false, true]);
+  });
+
+  it("of an address that became known meanwhile make no room for its next", () => {
+    const knownIps: string[] = [];
+    const { connect } = crowd({ total: 2, perAddress: 9 }, knownIps);
+    const [asking, stranger] = [VALIDATOR, "192.0.2.1"].map(connect);
+    knownIps.push(VALIDATOR);
+    assert.ok(!connect(VALIDATOR).isCut);
+    assert.deepEqual([stranger!.isCut, asking!.isCut], [true, false]);
+  });
+
   it("of a shunned sender are cut, the others of it with the first; known addresses are never shunned", () => {
     const shunned: string[] = [];
     const { connect, count } = crowd({ total: 100, perAddress: 9 }, ["192.0.2.9"], shunned);
