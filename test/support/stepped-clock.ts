@@ -25,6 +25,11 @@ export class SteppedClock implements Clock {
     });
   }
 
+  /** Whether somebody waits for time to pass; else they are still at work. */
+  get isSleptOn(): boolean {
+    return this.#sleepers.size > 0;
+  }
+
   advance(seconds: number): void {
     this.#nowMs += seconds * 1000;
     for (const sleeper of this.#sleepers) {

@@ -75,9 +75,10 @@ async function follow(
   return { follower, metagraph, clock, link: link!, stateDir };
 }
 
-/** Time passes second by second, as often as it takes. */
+/** Time passes second by second, as often as it takes, while the follower waits: not while it writes to a busy disk. */
 async function passes(clock: SteppedClock, condition: () => boolean, what: string): Promise<void> {
   for (let second = 0; second < 4000 && !condition(); second += 1) {
+    await eventually(() => clock.isSleptOn || condition(), `asleep: ${what}`);
     clock.advance(1);
     for (let turn = 0; turn < 20 && !condition(); turn += 1) await new Promise((resolve) => setImmediate(resolve));
   }
