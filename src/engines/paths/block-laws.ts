@@ -46,6 +46,11 @@ export function blockLaws(request: ForecastRequest, model: PathModel, work: Work
   return laws;
 }
 
+/** The next prompts draw theirs anew. */
+export function forgetBlockLaws(): void {
+  known.clear();
+}
+
 /** All of a model that its returns depend on. In a fixed order: a recording's has its fields in another. */
 function factsOf(model: PathModel): unknown[] {
   const { stepSigmas, nu, latent, varianceRatios, lagOneAutocorrelation, zeroShare } = model;

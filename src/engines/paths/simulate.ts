@@ -2,6 +2,7 @@ import { Random } from "../../math/random.ts";
 import type { ForecastRequest } from "../engine.ts";
 import { takePaths } from "../path-buffer.ts";
 import type { PathModel } from "../path-model.ts";
+import { forgetBlockLaws } from "./block-laws.ts";
 import { matchRanks } from "./rank-match.ts";
 import { returnsOf, type StepGrid } from "./returns.ts";
 
@@ -10,6 +11,8 @@ import { returnsOf, type StepGrid } from "./returns.ts";
  * left the range of prices would take the whole answer with it.
  */
 const MAX_LOG_MOVE = 4;
+/** Below 1 in the models of real markets. */
+const MAX_MEAN_STEP_SIZE = 5;
 /** Paths whose prices are written together, so that reads and writes both stay in cache. */
 const TILE_PATHS = 16;
 
@@ -71,6 +74,42 @@ function pricesOf(returns: Float64Array, anchorPrice: number, pathCount: number)
   return prices;
 }
 
+/** Mean |r| of all steps over their mean sigma: steps that hardly move do not count beside those that do. */
+function meanStepSize(returns: Float64Array, { variances }: StepGrid): number {
+  let [sum, sigmas] = [0, 0];
+  for (let i = 0; i < returns.length; i++) sum += Math.abs(returns[i]!);
+  for (let step = 0; step < variances.length; step++) sigmas += Math.sqrt(variances[step]!);
+  return sum === 0 ? 0 : sum / ((sigmas * returns.length) / variances.length);
+}
+
+function drawReturns(request: ForecastRequest, model: PathModel, grid: StepGrid): Float64Array {
+  const draw = returnsOf(model, grid);
+  const returns = new Float64Array(request.numSimulations * grid.variances.length);
+  const pathCount = request.numSimulations;
+  draw(Random.fromSeed(request.seed), returns, { pathCount, latents: "independent" });
+  if (model.rankMatched) matchRanks(request, model, { draw, grid, returns });
+  return returns;
+}
+
+/**
+ * A function of its arguments. Yet a test run once got steps a hundred times as large as every other run of the same prompt,
+ * from one thread and for one prompt: where steps are far beyond what the model says, what was remembered is forgotten and
+ * all of them drawn again, so that no validator gets such paths. A model that asks for them gets the same again.
+ */
+function plausibleReturns(request: ForecastRequest, model: PathModel, grid: StepGrid): Float64Array {
+  const returns = drawReturns(request, model, grid);
+  const size = meanStepSize(returns, grid);
+  if (size <= MAX_MEAN_STEP_SIZE) return returns;
+  forgetBlockLaws();
+  const again = drawReturns(request, model, grid);
+  const instead = meanStepSize(again, grid);
+  if (instead !== size) {
+    const message = `Steps of ${size} times their sigma were drawn again and are ${instead} times it: report this`;
+    process.emitWarning(message, { code: "SYNTH_IMPLAUSIBLE_PATHS" });
+  }
+  return again;
+}
+
 /**
  * Paths drawn from the model (see path-model.ts), rank-matched where it asks for that: what every engine's `simulate`
  * comes down to. A function of (request, model) alone; the seed decides. Throws RangeError on a model outside its bounds.
@@ -85,11 +124,7 @@ export function simulatePathModel(request: ForecastRequest, model: PathModel): F
     stepSeconds: request.stepSeconds,
     variances: Float64Array.from(model.stepSigmas, (sigma) => sigma * sigma),
   };
-  const random = Random.fromSeed(request.seed);
-  const draw = returnsOf(model, grid);
-  const returns = new Float64Array(numSimulations * stepCount);
-  draw(random, returns, { pathCount: numSimulations, latents: "independent" });
-  if (model.rankMatched) matchRanks(request, model, { draw, grid, returns });
+  const returns = plausibleReturns(request, model, grid);
   if (model.centre) addCentre(returns, model.centre, model);
   return pricesOf(returns, model.anchorPrice, numSimulations);
 }

@@ -3,8 +3,11 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { ForecastRequest } from "../../../../src/engines/engine.ts";
 import type { PathModel } from "../../../../src/engines/path-model.ts";
+import { blockLaws } from "../../../../src/engines/paths/block-laws.ts";
+import { scoredBlocks } from "../../../../src/engines/paths/rank-match.ts";
+import { returnsOf } from "../../../../src/engines/paths/returns.ts";
 import { simulatePathModel } from "../../../../src/engines/paths/simulate.ts";
-import { forecastRequest } from "../../../support/forecast-inputs.ts";
+import { ewmaInput, forecastRequest } from "../../../support/forecast-inputs.ts";
 import { pathModel } from "../../../support/path-models.ts";
 
 const DAY = { horizonSeconds: 86_400, stepSeconds: 300 };
@@ -176,5 +179,39 @@ describe("path model: plain paths", () => {
     const request = forecastRequest({ ...HOUR, numSimulations: 60 });
     const other = { ...request, seed: "other" };
     assert.notDeepEqual(simulatePathModel(request, pathModel(HOUR)), simulatePathModel(other, pathModel(HOUR)));
+  });
+});
+
+describe("steps far beyond their sigma", () => {
+  const request = forecastRequest({ numSimulations: 200 });
+  const grid = (model: PathModel) => ({
+    stepSeconds: 300,
+    variances: Float64Array.from(model.stepSigmas, (sigma) => sigma * sigma),
+  });
+
+  it("that the model does not explain are drawn again, and said", (test) => {
+    const { model } = ewmaInput({ rankMatched: true });
+    const expected = simulatePathModel(request, model);
+    const warned = test.mock.method(process, "emitWarning", () => undefined);
+    const lengths = [...new Set(scoredBlocks(request).map(({ steps }) => steps))];
+    // What the request's next simulation takes from memory, damaged: every quantile is in the last bucket.
+    const remembered = blockLaws(request, model, { draw: returnsOf(model, grid(model)), grid: grid(model), lengths });
+    for (const { cumulative } of remembered.values()) cumulative.fill(0, 1, cumulative.length - 1);
+    for (let time = 0; time < 2; time++) {
+      assert.deepEqual(simulatePathModel(request, model), expected);
+      assert.equal(warned.mock.callCount(), 1);
+    }
+    assert.match(
+      JSON.stringify(warned.mock.calls[0]!.arguments),
+      /^\["Steps of \d+\.\d+ times their sigma were drawn again and are 0\.\d+/,
+    );
+  });
+
+  it("that the model asks for are its own", (test) => {
+    const warned = test.mock.method(process, "emitWarning", () => undefined);
+    const { model } = ewmaInput({ varianceRatios: [{ seconds: 86_400, ratio: 1e6 }] });
+    const paths = simulatePathModel(request, model);
+    assert.ok(meanSquare(returnsOver(paths, 200, { from: 0, to: 1 })) > (5 * model.stepSigmas[0]!) ** 2);
+    assert.equal(warned.mock.callCount(), 0);
   });
 });
