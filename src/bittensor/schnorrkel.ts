@@ -10,6 +10,7 @@ import type { VerifySr25519 } from "./signature.ts";
  */
 const wasm = createRequire(import.meta.url)("@polkadot/wasm-crypto") as typeof WasmCrypto;
 const isReady = await wasm.waitReady();
+if (!isReady) process.emitWarning("WebAssembly cannot be had: signatures are checked by scure, six times as slowly");
 
 /**
  * False for whatever is no signature or no key, and for the key of all zeros (the chain's placeholder), under which anybody

@@ -11,7 +11,7 @@ import { returnsOf, type StepGrid } from "./returns.ts";
  * left the range of prices would take the whole answer with it.
  */
 const MAX_LOG_MOVE = 4;
-/** Below 1 in the models of real markets. */
+/** In sigmas; below 1 in the models of real markets. */
 const MAX_MEAN_STEP_SIZE = 5;
 /** Paths whose prices are written together, so that reads and writes both stay in cache. */
 const TILE_PATHS = 16;
@@ -94,7 +94,7 @@ function drawReturns(request: ForecastRequest, model: PathModel, grid: StepGrid)
 /**
  * A function of its arguments. Yet a test run once got steps a hundred times as large as every other run of the same prompt,
  * from one thread and for one prompt: where steps are far beyond what the model says, what was remembered is forgotten and
- * all of them drawn again, so that no validator gets such paths. A model that asks for them gets the same again.
+ * all of them drawn again, once. A model that asks for them gets the same again.
  */
 function plausibleReturns(request: ForecastRequest, model: PathModel, grid: StepGrid): Float64Array {
   const returns = drawReturns(request, model, grid);
