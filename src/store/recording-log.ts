@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, rm, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Exchange } from "../axon/synapse-service.ts";
-import type { Clock } from "../clock.ts";
+import { steadyClock, type Clock } from "../clock.ts";
 import { describeError, isErrno } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { SECONDS_PER_DAY } from "../units.ts";
@@ -86,7 +86,10 @@ export function createRecordingLog(options: {
   /** One folder for each axon; its only writer. */
   dir: string;
   limits: RecordingLimits;
+  /** Of dates and ids. */
   clock: Clock;
+  /** Of retries and waits; the process's own unless given. */
+  steadyClock?: Clock;
   logger: Logger;
   identity: SoftwareIdentity;
 }): RecordingLog {
@@ -95,12 +98,14 @@ export function createRecordingLog(options: {
 
 class SegmentedLog implements RecordingLog {
   readonly #options: Parameters<typeof createRecordingLog>[0];
+  /** A wall clock set back would hold off retries and warnings for as long. */
+  readonly #steady: Clock;
   readonly #segmentBytes: number;
   readonly #maxPayloadBytes: number;
   readonly #queue: Queued[] = [];
   #queuedBytes = 0;
   /** When the write in progress began, about. */
-  #writtenAt = 0;
+  #writtenAtMs = 0;
   #segment: OpenSegment | null = null;
   #draining: Promise<void> | null = null;
   #closed = false;
@@ -113,6 +118,7 @@ class SegmentedLog implements RecordingLog {
 
   constructor(options: Parameters<typeof createRecordingLog>[0]) {
     this.#options = options;
+    this.#steady = options.steadyClock ?? steadyClock;
     const { maxBytes } = options.limits;
     this.#segmentBytes = Math.min(MAX_SEGMENT_TARGET_BYTES, Math.ceil(maxBytes / SEGMENTS_WITHIN_LIMIT));
     this.#maxPayloadBytes = Math.min(MAX_RECORD_BYTES, maxBytes - SEGMENT_HEADER_BYTES - frameBytes(new Uint8Array()));
@@ -134,7 +140,7 @@ class SegmentedLog implements RecordingLog {
     } catch (error) {
       this.#drop(describeError(error));
     }
-    if (this.#lastMs >= this.#retryAtMs) void this.#drain();
+    if (this.#steady.nowMs() >= this.#retryAtMs) void this.#drain();
     return id;
   }
 
@@ -159,7 +165,7 @@ class SegmentedLog implements RecordingLog {
     const record = this.#queue.at(-1);
     if (this.#draining === null || record === undefined) return;
     // A disk that has hung for that long already is not waited for again.
-    if (performance.now() - this.#writtenAt > RECORD_PATIENCE_MS) return;
+    if (this.#steady.nowMs() - this.#writtenAtMs > RECORD_PATIENCE_MS) return;
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, RECORD_PATIENCE_MS);
@@ -193,13 +199,13 @@ class SegmentedLog implements RecordingLog {
   }
 
   async #writeQueue(): Promise<void> {
-    this.#writtenAt = performance.now();
+    this.#writtenAtMs = this.#steady.nowMs();
     try {
       while (this.#queue.length > 0) await this.#writeBatch();
       this.#retryAtMs = 0;
     } catch (error) {
       this.#counts.failures += 1;
-      this.#retryAtMs = this.#options.clock.nowMs() + RETRY_AFTER_MS;
+      this.#retryAtMs = this.#steady.nowMs() + RETRY_AFTER_MS;
       this.#warn("Recording failed; answers go on, unrecorded once the queue is full", describeError(error));
     } finally {
       this.#draining = null;
@@ -223,7 +229,7 @@ class SegmentedLog implements RecordingLog {
       this.#queuedBytes -= record.payload.length;
       record.written.resolve(undefined);
     }
-    this.#writtenAt = performance.now();
+    this.#writtenAtMs = this.#steady.nowMs();
     this.#counts.written += frames.length;
     this.#counts.writtenBytes += bytes;
   }
@@ -290,7 +296,7 @@ class SegmentedLog implements RecordingLog {
   /** The counters tell the rest of the story. */
   #warn(message: string, reason: string): void {
     this.#lastError = reason;
-    const nowMs = this.#options.clock.nowMs();
+    const nowMs = this.#steady.nowMs();
     if (nowMs - this.#warnedAtMs < WARN_EVERY_MS) return;
     this.#warnedAtMs = nowMs;
     const { written, dropped, failures, queued } = this.stats();

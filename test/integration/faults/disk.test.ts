@@ -20,7 +20,14 @@ const skip = smallDiskSkip();
 
 function openLog(dir: string, clock: RecordingClock): RecordingLog {
   const limits = { maxBytes: 64 * 1024 * 1024, maxAgeDays: 14 };
-  return createRecordingLog({ dir, limits, clock, logger: silentLogger, identity: testIdentity });
+  return createRecordingLog({
+    dir,
+    limits,
+    clock,
+    steadyClock: clock,
+    logger: silentLogger,
+    identity: testIdentity,
+  });
 }
 
 async function recorded(dir: string): Promise<{ ids: string[]; damage: string[] }> {

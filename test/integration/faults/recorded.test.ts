@@ -10,9 +10,16 @@ import { askAxon } from "../../support/dendrite.ts";
 import { RecordingClock, recordedExchange, testIdentity } from "../../support/recorded-exchange.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 
-function openLog(dir: string): RecordingLog {
-  const limits = { maxBytes: 64 * 1024 * 1024, maxAgeDays: 14 };
-  return createRecordingLog({ dir, limits, clock: new RecordingClock(), logger: silentLogger, identity: testIdentity });
+function openLog(dir: string, options: Partial<Parameters<typeof createRecordingLog>[0]> = {}): RecordingLog {
+  return createRecordingLog({
+    dir,
+    limits: { maxBytes: 64 * 1024 * 1024, maxAgeDays: 14 },
+    clock: new RecordingClock(),
+    steadyClock: new RecordingClock(),
+    logger: silentLogger,
+    identity: testIdentity,
+    ...options,
+  });
 }
 
 async function idsIn(dir: string): Promise<string[]> {
@@ -46,6 +53,34 @@ describe("an answer that waits for its recording", () => {
     await rm(dir);
     await log.close();
     assert.equal((await idsIn(dir)).length, 3);
+  });
+
+  it("is on record five seconds after the disk refused, though the clock was set back by an hour meanwhile", async (t) => {
+    const dir = join(await tempFolder(t), "recordings");
+    await writeFile(dir, "a file where the folder should be");
+    const [clock, steady] = [new RecordingClock(), new RecordingClock()];
+    const warnings: unknown[] = [];
+    const logger = Object.assign(Object.create(silentLogger) as typeof silentLogger, {
+      warn: (context: unknown) => warnings.push(context),
+    });
+    const log = openLog(dir, { clock, steadyClock: steady, logger });
+    const answer = async (): Promise<void> => {
+      log.append(recordedExchange());
+      await log.recorded();
+    };
+    await answer();
+    clock.ms -= 3_600_000;
+    steady.ms += 60_000;
+    await answer();
+    assert.deepEqual([log.stats().failures, warnings.length], [2, 2], "tried again, and said once a minute");
+    await rm(dir);
+    steady.ms += 4999;
+    await answer();
+    assert.equal(log.stats().written, 0);
+    steady.ms += 1;
+    await answer();
+    assert.deepEqual([log.stats().written, (await idsIn(dir)).length], [4, 4]);
+    await log.close();
   });
 
   it("leaves before its client's deadline where the disk hangs", async (t) => {

@@ -32,6 +32,7 @@ function logWith(limits: Partial<RecordingLimits> = {}): RecordingLog {
     dir,
     limits: { maxBytes: 1_000_000, maxAgeDays: 14, ...limits },
     clock,
+    steadyClock: clock,
     logger: silentLogger,
     identity: testIdentity,
   });
