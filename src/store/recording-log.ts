@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, rm, stat, type FileHandle } from "node:fs/promises";
+import { mkdir, open, rm, stat, utimes, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Exchange } from "../axon/synapse-service.ts";
 import { steadyClock, type Clock } from "../clock.ts";
@@ -16,7 +16,7 @@ import {
   frameBytes,
 } from "./recording-format.ts";
 import type { SoftwareIdentity } from "./recording-identity.ts";
-import { listSegments, segmentName } from "./recording-reader.ts";
+import { listSegments, segmentName, type Segment } from "./recording-reader.ts";
 
 export interface RecordingLimits {
   /** Of all segments in the folder together. */
@@ -58,6 +58,9 @@ const MAX_BATCH_BYTES = 1024 * 1024;
 const MAX_SEGMENT_TARGET_BYTES = 16 * 1024 * 1024;
 /** Retention works in whole segments: eight of them keep at least 7/8 of the allowed size. */
 const SEGMENTS_WITHIN_LIMIT = 8;
+const DAY_MS = SECONDS_PER_DAY * 1000;
+/** Ids go on from a clock that is set back by less; one that was further ahead was wrong, and what it dated goes first. */
+const MAX_STEP_BACK_MS = DAY_MS;
 /** While the disk refuses, one try in this time; the queue holds what arrives meanwhile. */
 const RETRY_AFTER_MS = 5000;
 const WARN_EVERY_MS = 60_000;
@@ -125,8 +128,9 @@ class SegmentedLog implements RecordingLog {
   }
 
   append(exchange: Exchange): string {
-    // Ids sort in the order of appending even where the system clock is set back.
-    this.#lastMs = Math.max(this.#lastMs, this.#options.clock.nowMs());
+    // Ids sort in the order of appending even where the system clock is set back, unless it had been far off.
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs > this.#lastMs || this.#lastMs > nowMs + MAX_STEP_BACK_MS) this.#lastMs = nowMs;
     this.#counter += 1;
     const time = new Date(this.#lastMs).toISOString();
     const id = `${time.replaceAll(/[-:.]/g, "")}-${String(this.#counter).padStart(6, "0")}`;
@@ -261,15 +265,19 @@ class SegmentedLog implements RecordingLog {
   /** Oldest segments go until a new one of `neededBytes` fits and the rest is young enough. */
   async #deleteOld(neededBytes: number): Promise<void> {
     const { dir, limits, clock } = this.#options;
-    const oldestMs = clock.nowMs() - limits.maxAgeDays * SECONDS_PER_DAY * 1000;
+    const nowMs = clock.nowMs();
+    const oldestMs = nowMs - limits.maxAgeDays * DAY_MS;
     let keptBytes = neededBytes;
     let full = false;
-    for (const segment of (await listSegments(dir)).reverse()) {
-      const { size } = await stat(segment.path);
+    for (const segment of newestFirst(await listSegments(dir), nowMs)) {
+      const { size, mtimeMs } = await stat(segment.path);
       full ||= keptBytes + size > limits.maxBytes;
       keptBytes += size;
-      const endMs = Date.parse(`${segment.date}T00:00:00Z`) + SECONDS_PER_DAY * 1000;
+      const isAhead = isAheadOf(segment, nowMs);
+      const endMs = isAhead ? mtimeMs : startMs(segment) + DAY_MS;
       if (full || endMs <= oldestMs) await rm(segment.path, { force: true });
+      // The clock that misdated it also stamped it: nothing tells its age, so that it counts from this first sight.
+      else if (isAhead && mtimeMs > nowMs) await utimes(segment.path, nowMs / 1000, nowMs / 1000);
     }
   }
 
@@ -302,6 +310,22 @@ class SegmentedLog implements RecordingLog {
     const { written, dropped, failures, queued } = this.stats();
     this.#options.logger.warn({ dir: this.#options.dir, reason, written, dropped, failures, queued }, message);
   }
+}
+
+function startMs(segment: Segment): number {
+  return Date.parse(`${segment.date}T00:00:00Z`);
+}
+
+/** Whether a clock that was ahead dated the segment. */
+function isAheadOf(segment: Segment, nowMs: number): boolean {
+  return startMs(segment) > nowMs + MAX_STEP_BACK_MS;
+}
+
+/** What a clock that was ahead dated comes last: else it would outlive, for years, all that is written since. */
+function newestFirst(segments: readonly Segment[], nowMs: number): Segment[] {
+  const newest = segments.toReversed();
+  const ahead = newest.filter((segment) => isAheadOf(segment, nowMs));
+  return [...newest.filter((segment) => !isAheadOf(segment, nowMs)), ...ahead];
 }
 
 /** A segment that the operator deleted or moved away is not written to any more. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, readFile, readdir, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, readdir, rename, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -46,6 +46,17 @@ async function idsAndDamage(filter: RecordingFilter = {}): Promise<{ ids: string
     else damage.push(entry.code);
   }
   return { ids, damage };
+}
+
+/** Appends recordings a second apart: forty of them are more than 100 kB. */
+async function record(log: RecordingLog, count: number): Promise<string[]> {
+  const ids: string[] = [];
+  for (let index = 0; index < count; index++) {
+    ids.push(log.append(recordedExchange({ body: new Uint8Array(2000) })));
+    await log.flush();
+    clock.ms += 1000;
+  }
+  return ids;
 }
 
 async function folderBytes(): Promise<number> {
@@ -133,6 +144,58 @@ describe("recording log", () => {
     const third = log.append(recordedExchange());
     await log.close();
     assert.deepEqual((await idsAndDamage()).ids, [second, third]);
+  });
+
+  for (const between of ["in one life", "with restarts"]) {
+    it(`keeps the newest when a clock that was five days ahead is right again, ${between}`, async () => {
+      let log = logWith({ maxBytes: 100_000 });
+      const restart = async (): Promise<void> => {
+        await log.close();
+        log = logWith({ maxBytes: 100_000 });
+      };
+      const ids = await record(log, 40);
+      for (const stepMs of [5 * DAY_MS, -5 * DAY_MS]) {
+        clock.ms += stepMs;
+        if (between === "with restarts") await restart();
+        ids.push(...(await record(log, stepMs > 0 ? 10 : 60)));
+      }
+      await log.close();
+      const kept = (await idsAndDamage()).ids;
+      assert.deepEqual(kept, ids.slice(-kept.length));
+      assert.ok((await folderBytes()) > 50_000);
+    });
+  }
+
+  it("deletes nothing out of turn when the clock steps back over midnight", async () => {
+    clock.ms = Date.parse("2026-10-01T23:59:50Z");
+    const log = logWith({ maxBytes: 100_000 });
+    const ids = await record(log, 40);
+    clock.ms -= 90_000;
+    ids.push(...(await record(log, 20)));
+    await log.close();
+    const kept = (await idsAndDamage()).ids;
+    assert.deepEqual(kept, ids.slice(-kept.length));
+    assert.ok((await folderBytes()) > 50_000);
+  });
+
+  it("counts the age of what a clock that was ahead had dated from its first sight by a right one", async () => {
+    clock.ms += 30 * DAY_MS;
+    const wrong = logWith();
+    const misdated = wrong.append(recordedExchange());
+    await wrong.close();
+    const [name] = await readdir(dir);
+    await utimes(join(dir, name!), clock.ms / 1000, clock.ms / 1000);
+    clock.ms -= 30 * DAY_MS;
+    const log = logWith({ maxAgeDays: 2 });
+    const kept: boolean[] = [];
+    for (let day = 0; day < 4; day++) {
+      log.append(recordedExchange());
+      await log.flush();
+      kept.push((await idsAndDamage()).ids.includes(misdated));
+      clock.ms += DAY_MS;
+    }
+    await log.close();
+    assert.deepEqual(kept, [true, true, false, false]);
   });
 
   it("keeps recordings larger than a segment, and counts those larger than the whole folder as dropped", async () => {
