@@ -118,7 +118,7 @@ function openJournal(file: string, live: () => Loaded, logger: Logger): Journal 
           closeSync(previous);
           appended = 0;
         } else {
-          writeSync(journal, line);
+          writeWhole(journal, line);
           appended += 1;
         }
         if (damaged) logger.info({ file }, "Nonce journal is whole again");
@@ -189,8 +189,7 @@ function rewriteJournal(file: string, { last, floor }: Loaded): number {
   const lines = [...last].map(([key, nonce]) => claimLine(key, nonce));
   const descriptor = openSync(temporary, "w", 0o600);
   try {
-    const content = Buffer.from(`${HEADER}\n${floorLine(floor)}${lines.join("")}`, "latin1");
-    for (let written = 0; written < content.length;) written += writeSync(descriptor, content, written);
+    writeWhole(descriptor, `${HEADER}\n${floorLine(floor)}${lines.join("")}`);
     fsyncSync(descriptor);
     renameSync(temporary, file);
   } catch (error) {
@@ -204,4 +203,10 @@ function rewriteJournal(file: string, { last, floor }: Loaded): number {
     closeSync(folder);
   }
   return descriptor;
+}
+
+/** A disk that is nearly full takes part of it without an error; the error comes with the rest. */
+function writeWhole(descriptor: number, text: string): void {
+  const content = Buffer.from(text, "latin1");
+  for (let written = 0; written < content.length;) written += writeSync(descriptor, content, written);
 }

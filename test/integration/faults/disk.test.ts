@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, rm } from "node:fs/promises";
+import { readFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openNonceBook, type NonceClaim } from "../../../src/axon/nonces.ts";
@@ -17,6 +17,7 @@ import { openSmallDisk, smallDiskSkip } from "../../support/small-disk.ts";
 import { AUGUST } from "../../support/volatility-fixture.ts";
 
 const skip = smallDiskSkip();
+const NEWLINE = 10;
 
 function openLog(dir: string, clock: RecordingClock): RecordingLog {
   const limits = { maxBytes: 64 * 1024 * 1024, maxAgeDays: 14 };
@@ -28,6 +29,14 @@ function openLog(dir: string, clock: RecordingClock): RecordingLog {
     logger: silentLogger,
     identity: testIdentity,
   });
+}
+
+/** Claims of different senders, all of them older than now. */
+function claims(): (index: number) => NonceClaim {
+  const nowNs = BigInt(systemClock.nowMs()) * 1_000_000n;
+  return (index) => {
+    return { key: `k:${index}`, nonce: nowNs - BigInt(index), notBeforeNs: nowNs - 1_000_000n, notAfterNs: nowNs };
+  };
 }
 
 async function recorded(dir: string): Promise<{ ids: string[]; damage: string[] }> {
@@ -105,15 +114,7 @@ describe("a full disk", { skip }, () => {
     if (disk === null) return;
     const options = { file: join(disk.folder, "nonces"), maxNonces: 1000, retentionSeconds: 60 };
     const book = openNonceBook({ ...options, clock: systemClock, logger: silentLogger });
-    const nowNs = BigInt(systemClock.nowMs()) * 1_000_000n;
-    const claim = (index: number): NonceClaim => {
-      return {
-        key: `k:${index}`,
-        nonce: nowNs + BigInt(index),
-        notBeforeNs: nowNs - 1n,
-        notAfterNs: nowNs + 1_000_000n,
-      };
-    };
+    const claim = claims();
     assert.equal(book.claim(claim(0)), undefined);
     await disk.fill();
     for (let index = 1; index < 400; index += 1) assert.equal(book.claim(claim(index)), undefined);
@@ -124,6 +125,31 @@ describe("a full disk", { skip }, () => {
     const next = openNonceBook({ ...options, clock: systemClock, logger: silentLogger });
     for (let index = 0; index <= 400; index += 1)
       assert.ok(next.claim(claim(index)), `replay of ${index} in the next life`);
+    next.close();
+  });
+
+  it("that takes half a line of the nonce journal: the next claim heals it, and new senders are let in", async (t) => {
+    const disk = await openSmallDisk(t, 1);
+    if (disk === null) return;
+    const options = { file: join(disk.folder, "nonces"), maxNonces: 10_000, retentionSeconds: 60 };
+    const book = openNonceBook({ ...options, clock: systemClock, logger: silentLogger });
+    const claim = claims();
+    await disk.fill();
+    let claimed = 0;
+    // The file system gives whole pages: the last one ends in the middle of a line.
+    do assert.equal(book.claim(claim(claimed++)), undefined);
+    while ((await readFile(options.file)).at(-1) === NEWLINE && claimed < 5000);
+    assert.ok(claimed < 5000, "a line was cut short");
+    await disk.free();
+    assert.equal(book.claim(claim(claimed)), undefined);
+    book.close();
+    const next = openNonceBook({ ...options, clock: systemClock, logger: silentLogger });
+    for (let index = 0; index <= claimed; index += 1) assert.ok(next.claim(claim(index)), `replay of ${index}`);
+    assert.equal(
+      next.claim(claim(claimed + 1)),
+      undefined,
+      "a sender never seen, whose nonce is older than the restart",
+    );
     next.close();
   });
 
