@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { bodyHash } from "../bittensor/body-hash.ts";
-import { parseBtauthHeaders, usesBtauth, type BtauthHeaders } from "../bittensor/btauth.ts";
+import { parseBtauthHeaders, usesBtauth } from "../bittensor/btauth.ts";
 import { formatSignature } from "../bittensor/signature.ts";
 import { PROTOCOL_VERSION, responseMessage } from "../bittensor/signed-message.ts";
 import { parseSynapseHeaders, UNREAD_HEADERS, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
@@ -11,7 +11,6 @@ import {
   clientGone,
   screenBtauth,
   screenSynapse,
-  tooManyRequests,
   verifyBtauth,
   verifySynapse,
   type Caller,
@@ -30,10 +29,9 @@ import {
   refusalResponse,
   type Outgoing,
 } from "./response.ts";
-import { ownerOf } from "./sender-address.ts";
-import type { Slots } from "./slots.ts";
 import type { Strangers } from "./strangers.ts";
 import type { Accepted, Answer, Exchange, Sender, SynapseService } from "./synapse-service.ts";
+import type { UnreadAnswers } from "./unread-answers.ts";
 
 export interface AxonContext {
   readonly config: Config["axon"];
@@ -42,12 +40,9 @@ export interface AxonContext {
   readonly queue: WorkQueue;
   /** Of the queue, between senders by their stake. */
   readonly shares: FairShares;
-  /** Bodies of btauth/1 requests, which are read before their signature can be checked. */
-  readonly unprovenBodies: Slots;
   /** This axon as clients reach it. */
   readonly publicAddress: { readonly ip: string; readonly port: number };
-  /** Bytes of answers that their clients have not read yet; the desk counts them. */
-  readonly unread: { bytes: number };
+  readonly unread: UnreadAnswers;
   /** One per process start, as the SDK has it. */
   readonly uuid: string;
 }
@@ -72,6 +67,8 @@ export interface Settled {
   readonly outgoing: Outgoing;
   readonly code: string;
   readonly closes: boolean;
+  /** Admitted. */
+  readonly sender: Sender | undefined;
   /** What goes on record before the response leaves. */
   readonly exchange: (() => Exchange) | undefined;
   /** Until when the client waits, by the steady clock. */
@@ -98,8 +95,11 @@ type Body = Readonly<Record<string, unknown>>;
 /** Real prompts are below 2 KiB: what a sender of junk may put into the recordings. */
 const MAX_REFUSED_BODY_BYTES = 65_536;
 
-/** Some ninety 24h answers: slow readers may keep no more than this in memory. */
-const MAX_UNREAD_BYTES = 256 * 1024 * 1024;
+/**
+ * A btauth/1 body is read before its signature can be checked. Of an address that no validator asked from it may be no
+ * larger: as many as there are connections must fit into memory.
+ */
+const MAX_UNPROVEN_BODY_BYTES = 65_536;
 
 /** Takes a call from its headers to a response. Throws only for our own bugs. */
 export async function handleCall(context: AxonContext, call: Call): Promise<Settled> {
@@ -125,6 +125,7 @@ export async function handleCall(context: AxonContext, call: Call): Promise<Sett
     outgoing,
     code: refusal?.code ?? "ok",
     closes: refusal?.closes ?? false,
+    sender: progress.sender,
     exchange: exchangeOf(context, call, progress, { outgoing, message: refusal?.message ?? "Success" }),
     deadlineMs: deadlineOf(context, call, progress),
   };
@@ -167,27 +168,12 @@ async function admitBtauth(context: AxonContext, call: Call, progress: Progress)
   progress.synapse = { ...carrier.value, axon: {}, dendrite: { hotkey: sender, nonce, signature: signatureText } };
   const screened = screenBtauth(context.gate, parsed.value);
   if (!screened.ok) return screened;
-  const tooMuch = screenBody(call.request, context.config.maxBodyBytes);
+  const limits = unprovenBodyLimits(context, call);
+  const tooMuch = screenBody(call.request, limits.maxBytes);
   if (tooMuch !== undefined) return tooMuch;
-  // Read before it is verified: strangers may make us hold only so many bodies.
-  const release = context.unprovenBodies.take(ownerOf(call.ip, context.gate.known));
-  if (release === undefined) return tooManyRequests();
-  try {
-    return await readAndVerify(context, call, progress, { headers: parsed.value, sender: screened.sender });
-  } finally {
-    release();
-  }
-}
-
-async function readAndVerify(
-  context: AxonContext,
-  call: Call,
-  progress: Progress,
-  claim: { headers: BtauthHeaders; sender: Sender },
-): Promise<Refusal | undefined> {
-  const body = await readBody(call.request, call.response, bodyLimits(context));
+  const body = await readBody(call.request, call.response, limits);
   if (!body.ok) return body;
-  const refused = await verifyBtauth(context.gate, claim.headers, {
+  const refused = await verifyBtauth(context.gate, parsed.value, {
     ...callerOf(call),
     method: call.request.method ?? "",
     target: call.request.url ?? "",
@@ -195,7 +181,7 @@ async function readAndVerify(
   });
   if (refused !== undefined) return refused;
   progress.body = body.bytes;
-  admit(context, progress, claim.sender);
+  admit(context, progress, screened.sender);
   return undefined;
 }
 
@@ -212,6 +198,20 @@ function bodyLimits({ config }: AxonContext): { maxBytes: number; timeoutMs: num
   return { maxBytes: config.maxBodyBytes, timeoutMs: config.bodyTimeoutMs };
 }
 
+function unprovenBodyLimits(context: AxonContext, call: Call): ReturnType<typeof bodyLimits> {
+  const limits = bodyLimits(context);
+  if (context.gate.known.has(call.ip)) return limits;
+  return { ...limits, maxBytes: Math.min(limits.maxBytes, MAX_UNPROVEN_BODY_BYTES) };
+}
+
+const UNREAD_ANSWERS = {
+  ok: false,
+  status: 503,
+  code: "unread_answers",
+  message: "Too many answers are waiting to be read",
+  retryAfterSeconds: 1,
+} as const;
+
 /** An admitted call with its body: parse, accept, queue, run. */
 async function answer(
   context: AxonContext,
@@ -220,10 +220,8 @@ async function answer(
 ): Promise<{ readonly outgoing: Outgoing } | Refusal> {
   const ready = prepare(call, progress);
   if (!ready.ok) return ready;
-  if (context.unread.bytes > MAX_UNREAD_BYTES) {
-    return { ...refuse(503, "unread_answers", "Too many answers are waiting to be read"), retryAfterSeconds: 1 };
-  }
   const sender = progress.sender!;
+  if (!context.unread.mayGrow(sender.hotkey)) return UNREAD_ANSWERS;
   const deadlineMs = deadlineOf(context, call, progress);
   const { service, abort } = call;
   const deadline = setTimeout(
@@ -244,7 +242,8 @@ async function answer(
       signal: abort.signal,
       run: () => {
         turn.begin();
-        return service.run(work, callContext);
+        // Those that waited in the queue with it have grown meanwhile.
+        return context.unread.mayGrow(sender.hotkey) ? service.run(work, callContext) : Promise.resolve(UNREAD_ANSWERS);
       },
     });
     if (result.kind !== "answered") {

@@ -57,17 +57,16 @@ export function createDesk(options: DeskOptions): Desk {
   };
   const serve = async (call: Call): Promise<void> => {
     const settled = await handleCall(context, call);
-    const { outgoing, code, exchange } = settled;
+    const { outgoing, code, sender, exchange } = settled;
     counter.count(code, outgoing.status);
     logger.debug({ synapse: call.service.name, ip: call.ip, status: outgoing.status, code }, "Request settled");
     if (exchange !== undefined) await inTime(onExchange(exchange()), context.gate.steadyClock, settled.deadlineMs);
     if (!call.response.destroyed) {
-      const bytes = byteLength(outgoing);
-      context.unread.bytes += bytes;
+      const release = context.unread.hold(sender?.hotkey ?? "", byteLength(outgoing));
       await deliver(call, context.config.maxTimeoutSeconds * 1000, () => {
         send(call.response, outgoing, { close: closing || settled.closes });
       });
-      context.unread.bytes -= bytes;
+      release();
     }
   };
   const guard: RequestHandler = (request, response, next) => {

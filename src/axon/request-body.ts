@@ -4,6 +4,42 @@ import { refuse, type Refusal } from "./refusal.ts";
 /** Real synapses nest three deep; far above that, and far below what recursive readers of the value can take. */
 const MAX_DEPTH = 64;
 
+/** Of a chunked body, which may come in as many pieces as its sender likes, and costs by the piece: real ones have a few. */
+const MAX_PIECES = 512;
+/** Large bodies may have more: what a read of a slow line brings. */
+const MIN_PIECE_BYTES = 256;
+
+/** What is not read of a refused request's body; with more to come the connection ends with the refusal. */
+const MAX_UNREAD_BYTES = 65_536;
+
+export function isChunked(request: IncomingMessage): boolean {
+  return request.headers["transfer-encoding"] !== undefined;
+}
+
+/** Calls `crumbled` once, and drops what comes, when a chunked body comes in crumbs; also where nobody reads it. */
+export function boundPieces(request: IncomingMessage, crumbled: () => void): void {
+  if (!isChunked(request)) return;
+  request.read(0); // or Node would stop handing over, but not parsing, once the response has left
+  const push = request.push.bind(request);
+  let [pieces, bytes, isWhole] = [0, 0, true];
+  request.push = (piece: Buffer | null, encoding) => {
+    if (!isWhole) return false;
+    if (piece === null) return push(null);
+    pieces += 1;
+    bytes += piece.length;
+    if (pieces <= MAX_PIECES + bytes / MIN_PIECE_BYTES) return push(piece, encoding);
+    isWhole = false;
+    crumbled();
+    return false;
+  };
+}
+
+/** Whether a refused request has a body to come that would cost more than a new connection. */
+export function isLongUnread(request: IncomingMessage): boolean {
+  const length = Number(request.headers["content-length"] ?? 0);
+  return !request.complete && (isChunked(request) || length > MAX_UNREAD_BYTES);
+}
+
 /** What a body's headers already give away. */
 export function screenBody(request: IncomingMessage, maxBytes: number): Refusal | undefined {
   const length = Number(request.headers["content-length"] ?? 0);

@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { constants, gzip } from "node:zlib";
 import { synapseJsonMembers, formatSynapseHeaders, type SynapseHeaders } from "../bittensor/synapse-headers.ts";
 import type { Refusal } from "./refusal.ts";
+import { isLongUnread } from "./request-body.ts";
 
 const encoder = new TextEncoder();
 
@@ -82,12 +83,14 @@ export function byteLength(outgoing: Outgoing): number {
   return outgoing.fragments.reduce((sum, fragment) => sum + fragment.length, 0);
 }
 
+/** Ends the connection with the response if `close`, or if much of its request's body is still to come. */
 export function send(response: ServerResponse, outgoing: Outgoing, options: { close: boolean }): void {
+  const closes = options.close || isLongUnread(response.req);
   response.writeHead(outgoing.status, {
     ...outgoing.headers,
     "content-type": "application/json",
     "content-length": byteLength(outgoing),
-    ...(options.close ? { connection: "close" } : {}),
+    ...(closes ? { connection: "close" } : {}),
   });
   response.cork();
   for (const fragment of outgoing.fragments) response.write(fragment);

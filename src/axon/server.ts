@@ -19,9 +19,9 @@ import { createAddressFilter } from "./sender-address.ts";
 import { startSignaturePool } from "./signatures.ts";
 import { createFairShares } from "./fair-share.ts";
 import { createFairQueue } from "./fair-queue.ts";
-import { createSlots } from "./slots.ts";
 import { createStrangers, type StrangerRates } from "./strangers.ts";
 import type { Exchange, SynapseService } from "./synapse-service.ts";
+import { createUnreadAnswers } from "./unread-answers.ts";
 import { MAX_CLOCK_STEP_SECONDS, NONCE_SLACK_SECONDS, type Gate } from "./admission.ts";
 
 export interface AxonOptions {
@@ -88,8 +88,6 @@ const STRANGERS_AT_FULL_RATE = 100;
 /** What one may ask even then. */
 const NEWCOMER = { perSecond: 0.1, burst: 20 };
 
-/** Of at most axon.maxBodyBytes each. */
-const UNPROVEN_BODIES = { total: 64, perOwner: 8 };
 /** Node looks for overdue requests this often; its own default is 30 s. */
 const OVERDUE_CHECK_MS = 1000;
 
@@ -101,16 +99,14 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
   const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock: gate.steadyClock });
   const publicAddress = { ip: config.externalIp ?? config.ip, port: config.externalPort ?? config.port };
   const strangers = createStrangers(strangerRates(config.maxRequestsPerIp), gate.steadyClock);
-  const unprovenBodies = createSlots(UNPROVEN_BODIES);
   const context: AxonContext = {
     config,
     gate,
     strangers,
     queue,
     shares: createFairShares(),
-    unprovenBodies,
     publicAddress,
-    unread: { bytes: 0 },
+    unread: createUnreadAnswers(),
     uuid: randomUUID(),
   };
   const services = [pingService, ...options.services];

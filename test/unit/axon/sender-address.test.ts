@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createAddressFilter } from "../../../src/axon/sender-address.ts";
 import { normaliseIp } from "../../../src/chain/ip-address.ts";
-import { createSlots } from "../../../src/axon/slots.ts";
 import type { Metagraph, Neuron } from "../../../src/chain/metagraph.ts";
 import { hotkey } from "../../../src/units.ts";
 
@@ -71,21 +70,5 @@ describe("sender addresses", () => {
         code: "AXON_ALLOW_IPS",
       });
     }
-  });
-});
-
-describe("slots", () => {
-  it("are bounded altogether and per owner, and freed once", () => {
-    const slots = createSlots({ total: 3, perOwner: 2 });
-    const first = slots.take("a");
-    assert.ok(first && slots.take("a"));
-    assert.equal(slots.take("a"), undefined);
-    assert.ok(slots.take("b"));
-    assert.equal(slots.take("c"), undefined);
-    first();
-    first();
-    assert.equal(slots.taken(), 2);
-    assert.ok(slots.take("c"));
-    assert.equal(slots.take("c"), undefined);
   });
 });
