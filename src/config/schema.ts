@@ -181,7 +181,7 @@ export const configSchema = z.strictObject({
     maxStateAgeSeconds: seconds.describe(
       "an older volatility state is stale and hands over: a day-old level still beats a constant one",
     ),
-    simulationTimeoutMs: milliseconds.describe("longest time one simulation may take before the last resort answers"),
+    simulationTimeoutMs: milliseconds.describe("longest time one engine may take before the next one is asked"),
     rankMatching: z
       .boolean()
       .describe("replace every scored interval's returns by the quantiles of their ranks: .1 % of CRPS for 60 ms"),

@@ -50,11 +50,11 @@ async function runInput(request: ForecastRequest, input: EngineInput): Promise<O
   };
 }
 
-/**
- * A whole forecast: the inputs in route order until one simulates prices that can be encoded. A function of the task
- * (but for the timings). Throws OperationalError `engine/all_failed` with the hand-overs when none does.
- */
-export async function runForecast(task: ForecastTask): Promise<ForecastResult> {
+/** A forecast, or why every engine handed over. */
+export type ForecastOutcome = ForecastResult | { readonly failed: readonly HandOver[] };
+
+/** As `runForecast`, with the failure as a value: an error that leaves a thread loses its code and details. */
+export async function tryForecast(task: ForecastTask): Promise<ForecastOutcome> {
   const handOvers: HandOver[] = [];
   for (const input of task.inputs) {
     try {
@@ -63,7 +63,21 @@ export async function runForecast(task: ForecastTask): Promise<ForecastResult> {
       handOvers.push(handOverFrom(input, error));
     }
   }
-  throw new OperationalError("engine/all_failed", `no engine could answer: ${JSON.stringify(handOvers)}`, {
+  return { failed: handOvers };
+}
+
+export function allFailed(handOvers: readonly HandOver[]): OperationalError {
+  return new OperationalError("engine/all_failed", `no engine could answer: ${JSON.stringify(handOvers)}`, {
     details: { handOvers },
   });
+}
+
+/**
+ * A whole forecast: the inputs in route order until one simulates prices that can be encoded. A function of the task
+ * (but for the timings). Throws OperationalError `engine/all_failed` with the hand-overs when none does.
+ */
+export async function runForecast(task: ForecastTask): Promise<ForecastResult> {
+  const outcome = await tryForecast(task);
+  if ("failed" in outcome) throw allFailed(outcome.failed);
+  return outcome;
 }

@@ -3,8 +3,9 @@ import { Piscina } from "piscina";
 import { steadyClock, type Clock } from "../clock.ts";
 import { describeError, OperationalError } from "../errors.ts";
 import { unixSeconds, type UnixMillis } from "../units.ts";
+import { attemptMs, reservedMs } from "./attempt-time.ts";
 import type { HandOver } from "./engine.ts";
-import { handOverFrom } from "./forecast.ts";
+import { allFailed, handOverFrom, type ForecastOutcome } from "./forecast.ts";
 import type { ForecastResult, ForecastTask } from "./task.ts";
 
 export interface SimulationPoolOptions {
@@ -13,7 +14,7 @@ export interface SimulationPoolOptions {
   readonly simulationTimeoutMs: number;
   /** Of the deadlines. */
   readonly clock?: Clock;
-  /** Module that exports `simulate(task)`; tests put a faulty one here. */
+  /** Module that exports `simulate(task)`, which resolves to a ForecastOutcome; tests put a faulty one here. */
   readonly workerFile?: string;
 }
 
@@ -31,9 +32,10 @@ export interface SimulationPoolStats {
 
 export interface SimulationPool {
   /**
-   * Runs the task in a worker thread. When that takes too long or the thread dies, the task's last input (the baseline)
-   * is tried once more on its own and the failure is in `handOvers`. Throws OperationalError `engine/all_failed` when
-   * that fails too, and the signal's reason when aborted.
+   * Runs the task's rows in a worker thread, one after another until one answers: the next is tried when an engine hands
+   * over, takes too long or its thread dies, and that is in `handOvers`. Part of the time is kept for the last row (the
+   * baseline); a row that is left too little is passed over (`engine/timeout`). Throws OperationalError
+   * `engine/all_failed` when the last row fails too, and the signal's reason when aborted.
    */
   simulate(task: ForecastTask, options?: SimulateOptions): Promise<ForecastResult>;
   stats(): SimulationPoolStats;
@@ -41,8 +43,6 @@ export interface SimulationPool {
   close(): Promise<void>;
 }
 
-/** The part of the time before the deadline that the first attempt may use; the rest is the last resort's. */
-const FIRST_ATTEMPT_SHARE = 0.7;
 /** Far beyond a second or so that loading and warming up take: a thread that hangs while loading. */
 const START_TIMEOUT_MS = 30_000;
 /** Tasks waiting for a thread. The axon admits fewer; this only bounds a bug. */
@@ -63,7 +63,7 @@ const PROBE: ForecastTask = {
   inputs: [{ engine: "baseline", anchorPrice: 1, sigmaPerHour: 0.01 }],
 };
 
-async function awaitStart(piscina: Piscina<ForecastTask, ForecastResult>, threads: number): Promise<void> {
+async function awaitStart(piscina: Piscina<ForecastTask, ForecastOutcome>, threads: number): Promise<void> {
   try {
     const signal = AbortSignal.timeout(START_TIMEOUT_MS);
     await Promise.all(Array.from({ length: threads }, () => piscina.run(PROBE, { signal })));
@@ -93,7 +93,7 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): 
 export async function createSimulationPool(options: SimulationPoolOptions): Promise<SimulationPool> {
   const clock = options.clock ?? steadyClock;
   const counts = { completed: 0, timeouts: 0, workerFailures: 0 };
-  const piscina = new Piscina<ForecastTask, ForecastResult>({
+  const piscina = new Piscina<ForecastTask, ForecastOutcome>({
     filename: options.workerFile ?? fileURLToPath(new URL("./worker.ts", import.meta.url)),
     name: "simulate",
     minThreads: options.threads,
@@ -105,13 +105,13 @@ export async function createSimulationPool(options: SimulationPoolOptions): Prom
   // A dying thread rejects its task, which is handled there; without a listener the event would end the process.
   piscina.on("error", () => undefined);
 
-  async function attempt(task: ForecastTask, timeoutMs: number): Promise<ForecastResult> {
-    if (timeoutMs <= 0) throw new OperationalError("engine/timeout", "the deadline has passed");
+  async function attempt(task: ForecastTask, timeoutMs: number): Promise<ForecastOutcome> {
+    if (timeoutMs <= 0) throw new OperationalError("engine/timeout", "too little time was left to try it");
     const signal = AbortSignal.timeout(Math.ceil(timeoutMs));
     try {
-      const result = await piscina.run(task, { signal });
-      counts.completed++;
-      return result;
+      const outcome = await piscina.run(task, { signal });
+      if (!("failed" in outcome)) counts.completed++;
+      return outcome;
     } catch (error) {
       if (signal.aborted) {
         counts.timeouts++;
@@ -122,24 +122,28 @@ export async function createSimulationPool(options: SimulationPoolOptions): Prom
     }
   }
 
-  async function run(task: ForecastTask, deadlineMs: number): Promise<ForecastResult> {
-    const leftMs = (): number => Math.min(options.simulationTimeoutMs, deadlineMs - clock.nowMs());
-    const [first, last] = [task.inputs[0]!, task.inputs.at(-1)!];
+  /** Row by row, so that a thread that hangs or dies leaves no doubt about the row it was in. */
+  async function run({ request, inputs }: ForecastTask, deadlineMs: number): Promise<ForecastResult> {
+    const longestMs = options.simulationTimeoutMs;
+    const leftMs = (): number => deadlineMs - clock.nowMs();
+    const reserved = reservedMs({ leftMs: leftMs(), longestMs });
+    // A thread may die of something else than its row: a row that is alone is tried twice.
+    const rows = inputs.length === 1 ? [...inputs, ...inputs] : inputs;
     const handOvers: HandOver[] = [];
-    try {
-      return await attempt(task, leftMs() * FIRST_ATTEMPT_SHARE);
-    } catch (error) {
-      handOvers.push(handOverFrom(first, error));
+    let threadFailed = false;
+    for (const [i, input] of rows.entries()) {
+      const rowsBehind = rows.length - 1 - i;
+      const timeoutMs = attemptMs({ leftMs: leftMs(), reservedMs: reserved, longestMs, rowsBehind, threadFailed });
+      try {
+        const outcome = await attempt({ request, inputs: [input] }, timeoutMs);
+        if (!("failed" in outcome)) return { ...outcome, handOvers };
+        handOvers.push(...outcome.failed);
+      } catch (error) {
+        threadFailed = true;
+        handOvers.push(handOverFrom(input, error));
+      }
     }
-    try {
-      const result = await attempt({ ...task, inputs: [last] }, leftMs());
-      return { ...result, handOvers: [...handOvers, ...result.handOvers] };
-    } catch (error) {
-      handOvers.push(handOverFrom(last, error));
-      throw new OperationalError("engine/all_failed", `no engine could answer: ${JSON.stringify(handOvers)}`, {
-        details: { handOvers },
-      });
-    }
+    throw allFailed(handOvers);
   }
 
   await awaitStart(piscina, options.threads);

@@ -30,7 +30,7 @@ export function withAnchorPrice(input: EngineInput, anchorPrice: number): Engine
   }
 }
 
-/** One forecast as a worker gets it: plain data, recorded verbatim, so that a replay needs neither state nor network. */
+/** One forecast: plain data, recorded verbatim, so that a replay needs neither state nor network. Workers get it row by row. */
 export interface ForecastTask {
   readonly request: ForecastRequest;
   /** Prepared inputs in route order; the first engine whose simulation succeeds answers. Never empty. */

@@ -2,7 +2,7 @@ import { move, transferableSymbol, valueSymbol } from "piscina";
 import { unixSeconds } from "../units.ts";
 import { encodeSimulation } from "./encode.ts";
 import type { ForecastRequest } from "./engine.ts";
-import { runForecast } from "./forecast.ts";
+import { tryForecast } from "./forecast.ts";
 import { releasePaths } from "./path-buffer.ts";
 import { simulatePathModel } from "./paths/simulate.ts";
 import type { ForecastResult, ForecastTask } from "./task.ts";
@@ -48,5 +48,6 @@ function transfer(result: ForecastResult): unknown {
 }
 
 export async function simulate(task: ForecastTask): Promise<unknown> {
-  return transfer(await runForecast(task));
+  const outcome = await tryForecast(task);
+  return "failed" in outcome ? outcome : transfer(outcome);
 }

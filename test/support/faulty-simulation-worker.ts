@@ -1,10 +1,11 @@
-import { runForecast } from "../../src/engines/forecast.ts";
-import type { ForecastResult, ForecastTask } from "../../src/engines/task.ts";
+import { tryForecast, type ForecastOutcome } from "../../src/engines/forecast.ts";
+import type { ForecastTask } from "../../src/engines/task.ts";
 
-/** A simulation thread whose EWMA engine does what the seed says; its baseline is sound unless the seed says "all". */
-export async function simulate(task: ForecastTask): Promise<ForecastResult> {
+/** A simulation thread in which the engines that the seed names ("hang patchtst ewma"; "all": each) do what it begins with. */
+export async function simulate(task: ForecastTask): Promise<ForecastOutcome> {
   const { seed } = task.request;
-  if (task.inputs[0]?.engine === "ewma" || seed.endsWith("all")) {
+  const [input] = task.inputs;
+  if (seed.endsWith("all") || seed.includes(input!.engine)) {
     if (seed.startsWith("hang")) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     if (seed.startsWith("exit")) process.exit(3);
     if (seed.startsWith("throw")) throw new Error("broken engine");
@@ -14,5 +15,5 @@ export async function simulate(task: ForecastTask): Promise<ForecastResult> {
       for (;;) hoard = { hoard };
     }
   }
-  return await runForecast(task);
+  return await tryForecast(task);
 }
