@@ -1,13 +1,14 @@
 /**
  * The attackers of a benchmark, in a process of their own: sends `perSecond` requests from many addresses of the loopback,
- * in turn one without a signature, one of a hotkey nobody knows and one forged under a real validator's hotkey. Prints what
- * came of them as one JSON line at SIGTERM.
+ * in turn one without a signature, one of a hotkey nobody knows and one forged under a real validator's hotkey by either
+ * scheme. Prints what came of them as one JSON line at SIGTERM.
  */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { json } from "node:stream/consumers";
-import { signedRequest, type SignedRequest, type SynapseCall } from "../../src/bittensor/dendrite.ts";
-import { keypairFromSeed } from "../../src/wallet/keypair.ts";
+import { btauthHeaders } from "../../src/bittensor/btauth.ts";
+import { signedRequest, type SignedRequest } from "../../src/bittensor/dendrite.ts";
+import { keypairFromSeed, type Keypair } from "../../src/wallet/keypair.ts";
 import { nextNonce } from "../support/dendrite.ts";
 
 export interface FloodPlan {
@@ -46,8 +47,7 @@ const plan = (await json(process.stdin)) as FloodPlan;
 const statuses: Record<string, number> = {};
 let sent = 0;
 
-/** A request of the pair; its signature can be replaced. */
-function request(keypair: SynapseCall["keypair"]): SignedRequest {
+function request(keypair: Keypair): SignedRequest {
   const simulation_input = {
     asset: "BTC",
     start_time: "2026-10-01T12:05:00Z",
@@ -66,23 +66,37 @@ function request(keypair: SynapseCall["keypair"]): SignedRequest {
   });
 }
 
-function bytesOf({ headers, body }: SignedRequest, signature: string): Buffer {
-  const lines = Object.entries({
-    ...headers,
-    bt_header_dendrite_signature: signature,
-    "content-length": String(Buffer.byteLength(body)),
-  });
+function bytesOf(headers: Readonly<Record<string, string>>, body: string): Buffer {
+  const lines = Object.entries({ ...headers, "content-length": String(Buffer.byteLength(body)) });
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   return Buffer.from(`POST /Simulation HTTP/1.1\r\n${head}\r\n${body}`);
 }
 
+/** A btauth/1 request, whose body is read before its signature can be checked, of one key under the name of another. */
+function forgedBtauth(signer: Keypair, name: string, body: string): Buffer {
+  const headers = btauthHeaders(signer, {
+    method: "POST",
+    target: "/Simulation",
+    bodySha256: createHash("sha256").update(body).digest("hex"),
+    nonce: nextNonce(),
+    receiver: plan.receiver,
+  });
+  return bytesOf({ ...headers, "X-Bittensor-Hotkey": name }, body);
+}
+
 /** Forged ones carry a signature that another key made: only the whole check tells it from the validator's. */
 function hostileRequests(): readonly Buffer[] {
-  const fromValidator = request(keypairFromSeed(Buffer.from(plan.validator, "hex")));
-  const fromStranger = request(keypairFromSeed(new Uint8Array(32).fill(99)));
-  const signature = fromStranger.headers["bt_header_dendrite_signature"]!;
-  const forged = bytesOf(fromValidator, signature);
-  return plan.forged ? [forged] : [bytesOf(fromValidator, ""), bytesOf(fromStranger, signature), forged];
+  const [validator, stranger] = [
+    keypairFromSeed(Buffer.from(plan.validator, "hex")),
+    keypairFromSeed(new Uint8Array(32).fill(99)),
+  ];
+  const [{ headers, body }, strange] = [request(validator), request(stranger)];
+  const signature = "bt_header_dendrite_signature";
+  const forged = bytesOf({ ...headers, [signature]: strange.headers[signature]! }, body);
+  if (plan.forged) return [forged];
+  const unsigned = bytesOf({ ...headers, [signature]: "" }, body);
+  const unregistered = bytesOf(strange.headers, strange.body);
+  return [unsigned, unregistered, forged, forgedBtauth(stranger, validator.address, body)];
 }
 
 function open(line: Line, localAddress: string): void {

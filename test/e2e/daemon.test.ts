@@ -1,19 +1,21 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
+import { btauthHeaders } from "../../src/bittensor/btauth.ts";
 import { signedRequest, type SignedRequest } from "../../src/bittensor/dendrite.ts";
 import { systemClock } from "../../src/clock.ts";
 import { PACKAGE_ROOT } from "../../src/config/load.ts";
-import { askAxon, type Prompt, type Verdict } from "../../src/demo/validator.ts";
+import { askAxon, promptCall, type Prompt, type Verdict } from "../../src/demo/validator.ts";
 import { recordedEngines } from "../../src/demo/recorded-engines.ts";
 import { ASSET_SYMBOLS, type AssetSymbol } from "../../src/market/assets.ts";
 import { readUpdaterStatus } from "../../src/store/status-file.ts";
 import { VolatilityStore } from "../../src/store/volatility-store.ts";
-import { CORRECT } from "../../src/subnets/synth/validate-answer.ts";
-import { millisToNanos } from "../../src/units.ts";
+import { INPUT_FIELD, OUTPUT_FIELD, parseSimulation } from "../../src/subnets/synth/simulation.ts";
+import { CORRECT, validateAnswer } from "../../src/subnets/synth/validate-answer.ts";
+import { hotkey, millisToNanos } from "../../src/units.ts";
 import { createTestMiner, type TestMiner } from "../support/miner.ts";
 
 function dayPrompt(asset: AssetSymbol): Prompt {
@@ -24,6 +26,25 @@ function dayPrompt(asset: AssetSymbol): Prompt {
 function ask(miner: TestMiner, asset: AssetSymbol): Promise<Verdict> {
   const context = { keypair: miner.validator, timeoutSeconds: 30 };
   return askAxon(miner.axon, dayPrompt(asset), context);
+}
+
+/** The same prompt by the other scheme, judged by the same rules. */
+async function askByBtauth(miner: TestMiner, asset: AssetSymbol): Promise<string> {
+  const { fields } = promptCall(miner.axon, dayPrompt(asset), { keypair: miner.validator, timeoutSeconds: 30 });
+  const body = JSON.stringify(fields);
+  const target = "/Simulation";
+  const headers = btauthHeaders(miner.validator, {
+    method: "POST",
+    target,
+    bodySha256: createHash("sha256").update(body).digest("hex"),
+    nonce: millisToNanos(systemClock.nowMs()),
+    receiver: hotkey(miner.axon.hotkey),
+  });
+  const response = await fetch(`${miner.axon.url}${target}`, { method: "POST", headers, body });
+  const answer = (await response.json()) as Record<string, unknown>;
+  const asked = parseSimulation(fields[INPUT_FIELD], hotkey(miner.axon.hotkey));
+  assert.ok(asked.ok && response.status === 200, JSON.stringify(answer).slice(0, 200));
+  return validateAnswer(answer[OUTPUT_FIELD], asked.request);
 }
 
 function signedPing(miner: TestMiner): SignedRequest {
@@ -102,6 +123,16 @@ describe("the daemon under stops and starts", { timeout: 120_000 }, () => {
     for (const { prompt } of answered) {
       assert.match(engines.get(`${prompt.asset}/86400`)!, /^(patchtst|lgbm|ewma)$/, prompt.asset);
     }
+  });
+
+  it("answers a btauth/1 prompt by the same engines", async () => {
+    const serve = miner.start("serve");
+    await serve.ready;
+    assert.equal(await askByBtauth(miner, "XAU"), CORRECT);
+    serve.kill("SIGTERM");
+    await serve.exited;
+    const engines = await recordedEngines(path.join(miner.stateDir, "recordings", miner.axon.hotkey));
+    assert.match(engines.get("XAU/86400")!, /^(patchtst|lgbm|ewma)$/);
   });
 
   it("answers while a state file is garbage; the updater reports it, sets it aside and rebuilds", async () => {

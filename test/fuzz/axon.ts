@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import { connect } from "node:net";
 import fc from "fast-check";
 import { parseJsonBody } from "../../src/axon/request-body.ts";
 import { bodyHash } from "../../src/bittensor/body-hash.ts";
-import { parseBtauthHeaders } from "../../src/bittensor/btauth.ts";
+import { btauthHeaders, parseBtauthHeaders } from "../../src/bittensor/btauth.ts";
 import { formatSynapseHeaders, parseSynapseHeaders, synapseJsonMembers } from "../../src/bittensor/synapse-headers.ts";
 import { ASSET_SYMBOLS } from "../../src/market/assets.ts";
 import { parseSimulation } from "../../src/subnets/synth/simulation.ts";
@@ -66,17 +66,17 @@ function statusesOf(text: string): number[] {
 
 /** The bytes of a case on a freshly signed request, and whether its signature no longer covers it. */
 export function rendered(axon: TestAxon, fuzz: FuzzCase): { bytes: Uint8Array; forged: boolean } {
-  const uuid = randomUUID();
-  const good = signedCall({ ...axon.ask, uuid, nonce: nextNonce(), timeoutSeconds: 30 });
-  const headers = new Map(Object.entries(good.headers ?? {}).map(([name, value]) => [name, [value]]));
+  const good = signedCall({ ...axon.ask, uuid: randomUUID(), nonce: nextNonce(), timeoutSeconds: 30 });
+  const body = Buffer.from(fuzz.body ?? (good.body as string), "latin1");
+  const goodHeaders = fuzz.scheme === "btauth" ? signedBodyHeaders(axon, fuzz, body) : (good.headers ?? {});
+  const headers = new Map(Object.entries(goodHeaders).map(([name, value]) => [name, [value]]));
   const before = new Map(headers);
   for (const { kind, name, value } of fuzz.edits) {
     if (kind === "drop") headers.delete(name);
     else headers.set(name, kind === "set" ? [value] : [...(headers.get(name) ?? []), value]);
   }
   const changed = [...SIGNED_HEADERS].some((name) => before.get(name)?.join() !== headers.get(name)?.join());
-  const forged = changed || OTHER_SCHEME.some((name) => headers.has(name));
-  const body = Buffer.from(fuzz.body ?? (good.body as string), "latin1");
+  const forged = changed || (fuzz.scheme === "synapse" && OTHER_SCHEME.some((name) => headers.has(name)));
   const lines = [...headers].flatMap(([name, values]) => values.map((value) => `${name}: ${value}`));
   const head = [
     `${fuzz.method} ${fuzz.target} HTTP/1.1`,
@@ -86,6 +86,17 @@ export function rendered(axon: TestAxon, fuzz: FuzzCase): { bytes: Uint8Array; f
   ];
   const headBytes = Buffer.from(`${head.join("\r\n")}\r\n\r\n`, "latin1");
   return { bytes: Buffer.concat([headBytes, framedBody(fuzz, body)]), forged };
+}
+
+function signedBodyHeaders({ ask }: TestAxon, { framing }: FuzzCase, body: Buffer): Record<string, string> {
+  const read = { none: 0, "short length": Math.floor(body.length / 2) }[framing as string] ?? body.length;
+  return btauthHeaders(ask.keypair, {
+    method: "POST",
+    target: "/Simulation",
+    bodySha256: createHash("sha256").update(body.subarray(0, read)).digest("hex"),
+    nonce: nextNonce(),
+    receiver: ask.receiverHotkey,
+  });
 }
 
 function framingHeaders({ framing }: FuzzCase, length: number): string[] {

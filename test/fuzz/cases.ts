@@ -3,6 +3,8 @@ import { SDK_HEADERS } from "../support/dendrite-sdk-request.ts";
 
 /** Hostile requests as data: what to change in a good one, and how its bytes are framed. */
 export interface FuzzCase {
+  /** Of the good request; a btauth/1 one signs its body as it arrives. */
+  readonly scheme: "synapse" | "btauth";
   readonly method: string;
   readonly target: string;
   readonly edits: readonly HeaderEdit[];
@@ -158,6 +160,7 @@ const halfClosed = fc.oneof({ weight: 15, arbitrary: fc.constant(false) }, fc.co
 
 /** Good headers, hostile body: what a validator's key, or whoever holds a captured request, can do. */
 export const signedCase: fc.Arbitrary<FuzzCase> = fc.record({
+  scheme: fc.constantFrom("synapse", "btauth"),
   method: fc.constant("POST"),
   target: fc.constant("/Simulation"),
   edits: fc.constant([]),
@@ -168,6 +171,7 @@ export const signedCase: fc.Arbitrary<FuzzCase> = fc.record({
 
 /** Anything changed: what a stranger can do. */
 export const strangerCase: fc.Arbitrary<FuzzCase> = fc.record({
+  scheme: fc.constant("synapse"),
   method: fc.oneof(
     { weight: 8, arbitrary: fc.constant("POST") },
     fc.constantFrom("GET", "PUT", "HEAD", "OPTIONS", "BREW"),
