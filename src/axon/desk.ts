@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
+import { Server as NetServer } from "node:net";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
@@ -63,10 +64,13 @@ export function createDesk(options: DeskOptions): Desk {
     if (exchange !== undefined) await inTime(onExchange(exchange()), context.gate.steadyClock, settled.deadlineMs);
     if (!call.response.destroyed) {
       const release = context.unread.hold(sender?.hotkey ?? "", byteLength(outgoing));
-      await deliver(call, context.config.maxTimeoutSeconds * 1000, () => {
-        send(call.response, outgoing, { close: closing || settled.closes });
-      });
-      release();
+      try {
+        await deliver(call, context.config.maxTimeoutSeconds * 1000, () => {
+          send(call.response, outgoing, { close: closing || settled.closes });
+        });
+      } finally {
+        release();
+      }
     }
   };
   const guard: RequestHandler = (request, response, next) => {
@@ -98,12 +102,12 @@ export function createDesk(options: DeskOptions): Desk {
     counts: () => counter.counts(),
     drain: async (server, graceMs) => {
       closing = true;
+      // An http.Server would also cut what it takes for idle: connections whose answer is written, but not read yet.
       const closed = new Promise<void>((resolve) => {
-        server.close(() => {
+        NetServer.prototype.close.call(server, () => {
           resolve();
         });
       });
-      server.closeIdleConnections();
       await open.settle(graceMs, clock);
       if (open.size() > 0) logger.warn({ inFlight: open.size() }, "Requests were cut off at shutdown");
       server.closeAllConnections();

@@ -5,9 +5,9 @@ import { refuse, type Refusal } from "./refusal.ts";
 const MAX_DEPTH = 64;
 
 /** Of a chunked body, which may come in as many pieces as its sender likes, and costs by the piece: real ones have a few. */
-const MAX_PIECES = 512;
-/** Large bodies may have more: what a read of a slow line brings. */
-const MIN_PIECE_BYTES = 256;
+const MAX_PIECES = 64;
+/** Large bodies may have more: a packet brings more than this. */
+const MIN_PIECE_BYTES = 1024;
 
 /** What is not read of a refused request's body; with more to come the connection ends with the refusal. */
 const MAX_UNREAD_BYTES = 65_536;

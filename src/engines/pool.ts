@@ -123,15 +123,19 @@ export async function createSimulationPool(options: SimulationPoolOptions): Prom
   }
 
   /** Row by row, so that a thread that hangs or dies leaves no doubt about the row it was in. */
-  async function run({ request, inputs }: ForecastTask, deadlineMs: number): Promise<ForecastResult> {
+  async function run(
+    { request, inputs }: ForecastTask,
+    { deadlineMs, signal }: SimulateOptions,
+  ): Promise<ForecastResult> {
     const longestMs = options.simulationTimeoutMs;
-    const leftMs = (): number => deadlineMs - clock.nowMs();
+    const leftMs = (): number => (deadlineMs ?? Infinity) - clock.nowMs();
     const reserved = reservedMs({ leftMs: leftMs(), longestMs });
     // A thread may die of something else than its row: a row that is alone is tried twice.
     const rows = inputs.length === 1 ? [...inputs, ...inputs] : inputs;
     const handOvers: HandOver[] = [];
     let threadFailed = false;
     for (const [i, input] of rows.entries()) {
+      signal?.throwIfAborted();
       const rowsBehind = rows.length - 1 - i;
       const timeoutMs = attemptMs({ leftMs: leftMs(), reservedMs: reserved, longestMs, rowsBehind, threadFailed });
       try {
@@ -148,7 +152,7 @@ export async function createSimulationPool(options: SimulationPoolOptions): Prom
 
   await awaitStart(piscina, options.threads);
   return {
-    simulate: (task, { signal, deadlineMs } = {}) => orAborted(run(task, deadlineMs ?? Infinity), signal),
+    simulate: (task, options = {}) => orAborted(run(task, options), options.signal),
     stats: () => ({ ...counts }),
     close: () => piscina.destroy(),
   };

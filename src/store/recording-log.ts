@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, rm, stat, utimes, type FileHandle } from "node:fs/promises";
+import { mkdir, open, rm, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Exchange } from "../axon/synapse-service.ts";
 import { steadyClock, type Clock } from "../clock.ts";
@@ -109,6 +109,8 @@ class SegmentedLog implements RecordingLog {
   #queuedBytes = 0;
   /** When the write in progress began, about. */
   #writtenAtMs = 0;
+  /** Segments dated ahead, by path: when this process first saw them, by the steady clock. */
+  readonly #seenAhead = new Map<string, number>();
   #segment: OpenSegment | null = null;
   #draining: Promise<void> | null = null;
   #closed = false;
@@ -270,15 +272,20 @@ class SegmentedLog implements RecordingLog {
     let keptBytes = neededBytes;
     let full = false;
     for (const segment of newestFirst(await listSegments(dir), nowMs)) {
-      const { size, mtimeMs } = await stat(segment.path);
+      const { size } = await stat(segment.path);
       full ||= keptBytes + size > limits.maxBytes;
       keptBytes += size;
-      const isAhead = isAheadOf(segment, nowMs);
-      const endMs = isAhead ? mtimeMs : startMs(segment) + DAY_MS;
-      if (full || endMs <= oldestMs) await rm(segment.path, { force: true });
-      // The clock that misdated it also stamped it: nothing tells its age, so that it counts from this first sight.
-      else if (isAhead && mtimeMs > nowMs) await utimes(segment.path, nowMs / 1000, nowMs / 1000);
+      const isOld = isAheadOf(segment, nowMs) ? this.#isLongSeen(segment) : startMs(segment) + DAY_MS <= oldestMs;
+      if (full || isOld) await rm(segment.path, { force: true });
     }
+  }
+
+  /** Of a segment dated ahead, by a clock now or then: nothing tells its age, so that it counts from the first sight of it. */
+  #isLongSeen({ path }: Segment): boolean {
+    const nowMs = this.#steady.nowMs();
+    const sinceMs = this.#seenAhead.get(path) ?? nowMs;
+    this.#seenAhead.set(path, sinceMs);
+    return nowMs - sinceMs >= this.#options.limits.maxAgeDays * DAY_MS;
   }
 
   async #closeSegment(): Promise<void> {

@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
-import { Agent } from "node:http";
+import { once } from "node:events";
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { openMetagraph } from "../../../src/chain/metagraph.ts";
-import { gatedService, openAxon, prompt, SECOND_VALIDATOR, STRANGER } from "../../support/dendrite-axon.ts";
+import {
+  gatedService,
+  openAxon,
+  prompt,
+  SECOND_VALIDATOR,
+  simulationService,
+  STRANGER,
+} from "../../support/dendrite-axon.ts";
 import { askAxon, exchange, nextNonce, signedCall } from "../../support/dendrite.ts";
 import { eventually } from "../../support/stepped-clock.ts";
 
@@ -165,6 +173,20 @@ describe("closing", () => {
     await closed;
     assert.equal(axon.inFlight, 0);
     agent.destroy();
+  });
+
+  it("lets an answer be read to its end", async (test) => {
+    const output = Buffer.alloc(20_000_000, "1");
+    const run = () => Promise.resolve({ ok: true as const, fields: { simulation_output: output }, evidence: 0 });
+    const { ask, axon, port } = await openAxon(test, { services: [simulationService(run)] });
+    const { path, headers, body } = signedCall(ask);
+    const request = httpRequest({ port, host: "127.0.0.1", method: "POST", path, headers }).end(body as string);
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    const closed = axon.close({ graceMs: 60_000 });
+    let read = 0;
+    for await (const piece of response) read += (piece as Buffer).length;
+    assert.equal(read, Number(response.headers["content-length"]));
+    await closed;
   });
 
   it("aborts what outlasts the grace", async (test) => {

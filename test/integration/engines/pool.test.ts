@@ -11,6 +11,7 @@ import { OperationalError } from "../../../src/errors.ts";
 import { unixMillis } from "../../../src/units.ts";
 import { CORRECT, validateAnswer } from "../../../src/subnets/synth/validate-answer.ts";
 import { ewmaInput, forecastRequest } from "../../support/forecast-inputs.ts";
+import { eventually } from "../../support/stepped-clock.ts";
 
 const BASELINE = { engine: "baseline", anchorPrice: 100_000, sigmaPerHour: 0.005 } as const;
 
@@ -155,6 +156,17 @@ describe("simulation pool with faulty threads", () => {
       ["baseline", ["patchtst engine/timeout", "ewma engine/timeout"]],
     );
     assert.equal(pool.stats().timeouts, timeouts + 1);
+  });
+
+  it("tries no further row when the caller has gone", async () => {
+    const { completed, workerFailures } = pool.stats();
+    const leaving = new AbortController();
+    const pending = pool.simulate(threeRows("exit patchtst"), { signal: leaving.signal });
+    leaving.abort(new Error("client left"));
+    await assert.rejects(pending, /client left/);
+    await eventually(() => pool.stats().workerFailures === workerFailures + 1, "its thread is gone");
+    assert.equal((await pool.simulate(task("sound"))).engine, "ewma");
+    assert.equal(pool.stats().completed, completed + 1);
   });
 
   it("tries a row that is alone twice", async () => {
