@@ -1,7 +1,7 @@
 /**
  * The attackers of a benchmark, in a process of their own: sends `perSecond` requests from many addresses of the loopback,
- * in turn one without a signature, one of a hotkey nobody knows and one forged under a real validator's hotkey by either
- * scheme. Prints what came of them as one JSON line at SIGTERM.
+ * in turn one without a signature, one of a hotkey nobody knows and one forged under a real validator's hotkey, by the
+ * schemes in turn. Prints what came of them as one JSON line at SIGTERM.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { connect, type Socket } from "node:net";
@@ -96,7 +96,8 @@ function hostileRequests(): readonly Buffer[] {
   if (plan.forged) return [forged];
   const unsigned = bytesOf({ ...headers, [signature]: "" }, body);
   const unregistered = bytesOf(strange.headers, strange.body);
-  return [unsigned, unregistered, forged, forgedBtauth(stranger, validator.address, body)];
+  // No more than a third is forged: those wait for their paced check, and this client's connections with them.
+  return [unsigned, unregistered, forged, unsigned, unregistered, forgedBtauth(stranger, validator.address, body)];
 }
 
 function open(line: Line, localAddress: string): void {

@@ -1,5 +1,5 @@
 /**
- * 2,000 hostile requests a second from other addresses, half of them forged under a real validator's hotkey: that
+ * 2,000 hostile requests a second from other addresses, a third of them forged under a real validator's hotkey: that
  * validator's answers, quiet and under the flood, in turn. One JSON line per figure.
  *
  *   npm run bench:flood -- [--rounds 4] [--prompts 60] [--rate 2000] [--addresses 100] [--sockets 4] [--pipelined 1]
