@@ -344,12 +344,14 @@ class ChainFollower implements Follower {
     const { clock, publisher, staleHeadSeconds } = this.#options;
     const dueMs = Math.min(
       this.#refreshDueMs(),
-      publisher.dueMs(),
+      // Unregistered, the publisher is not asked: its time would pass and stay past.
+      this.#registered ? publisher.dueMs() : Number.POSITIVE_INFINITY,
       this.#statusAtMs + STATUS_MS,
       session.headAtMs + staleHeadSeconds * 1000 + 1,
     );
     const done = new AbortController();
-    const slept = clock.sleep(Math.max(0, dueMs - this.#nowMs()), AbortSignal.any([done.signal, this.#closing.signal]));
+    // Closing wakes, too: a signal joined with the closing one would be kept for each turn until then.
+    const slept = clock.sleep(Math.max(0, dueMs - this.#nowMs()), done.signal);
     await Promise.race([slept.catch(() => undefined), this.#wake.promise]);
     done.abort();
     this.#wake = Promise.withResolvers();

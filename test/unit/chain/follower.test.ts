@@ -37,7 +37,7 @@ interface Stage {
 async function follow(
   test: TestContext,
   endpoints: Readonly<Record<string, ScriptedEndpoint>>,
-  options: { stored?: StoredMetagraph | null; genesis?: string | null; stateDir?: string } = {},
+  options: { stored?: StoredMetagraph | null; genesis?: string | null; stateDir?: string; detects?: string } = {},
 ): Promise<Stage> {
   const clock = new SteppedClock(START_SECONDS);
   const stateDir = options.stateDir ?? (await tempFolder(test));
@@ -45,7 +45,11 @@ async function follow(
   const publisher = new AxonPublisher({
     netuid: 247,
     keypair: miner!,
-    address: new ExternalAddress({ configured: "203.0.113.7", detect: () => assert.fail("asked"), clock }),
+    address: new ExternalAddress({
+      configured: options.detects === undefined ? "203.0.113.7" : null,
+      detect: () => Promise.resolve(options.detects ?? assert.fail("asked")),
+      clock,
+    }),
     port: 8091,
     version: 10_000_001,
     dryRun: false,
@@ -316,14 +320,47 @@ describe("a hotkey that is not registered", () => {
     assert.deepEqual(follower.reasons(), []);
     assert.equal(said, false, "exit code 3 is for the start");
   });
+
+  it("sleeps while there is nothing to do, past the time to look at its address again, and piles up no signals", async (test) => {
+    const endpoint = scriptedEndpoint(SUBNET);
+    const joined = test.mock.method(AbortSignal, "any");
+    const { follower, clock, link } = await follow(test, { "ws://a": endpoint }, { detects: "203.0.113.7" });
+    await eventually(() => follower.stats().serving.state === "served", "served");
+    endpoint.neurons = endpoint.neurons.slice(1);
+    await passes(clock, () => follower.stats().registered === false, "deregistered");
+    const slept = test.mock.method(clock, "sleep");
+    let headAtMs: number = clock.nowMs();
+    const untilMs = headAtMs + 3_700_000;
+    const headsPass = (): boolean => {
+      if (clock.nowMs() > headAtMs + 60_000) {
+        headAtMs = clock.nowMs();
+        link.advance(1);
+      }
+      return clock.nowMs() >= untilMs;
+    };
+    await passes(clock, headsPass, "an hour and more");
+    assert.equal(follower.stats().registered, false);
+    assert.ok(slept.mock.calls.length > 20);
+    assert.deepEqual(
+      slept.mock.calls.map(({ arguments: [ms] }) => ms).filter((ms) => ms <= 0),
+      [],
+    );
+    assert.equal(joined.mock.callCount(), 0, "each would be kept for as long as the process runs");
+  });
 });
 
 describe("closing", () => {
   it("ends at once, whatever is going on", async (test) => {
     const down = scriptedEndpoint(SUBNET);
     down.failing = { open: "CHAIN_UNREACHABLE" };
-    for (const endpoint of [scriptedEndpoint(SUBNET), down]) {
-      const { follower, link } = await follow(test, { "ws://a": endpoint });
+    for (const [endpoint, asleep] of [
+      [scriptedEndpoint(SUBNET), false],
+      [scriptedEndpoint(SUBNET), true],
+      [down, false],
+      [down, true],
+    ] as const) {
+      const { follower, link, clock } = await follow(test, { "ws://a": endpoint });
+      if (asleep) await eventually(() => clock.isSleptOn, "asleep");
       await follower.close();
       const asked = link.asked.length;
       await new Promise((resolve) => setImmediate(resolve));
