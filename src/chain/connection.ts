@@ -3,6 +3,7 @@ import type { Bytes } from "@polkadot/types";
 import type { ProviderInterface } from "@polkadot/rpc-provider/types";
 import { u8aToHex } from "@polkadot/util";
 import { describeError, OperationalError } from "../errors.ts";
+import { Lifeline } from "./lifeline.ts";
 import type { AxonAnswer, ChainEvents, ChainFacts, ChainLink, ServedAxon, SignPayload, SubnetAnswer } from "./link.ts";
 import { ipOfInteger } from "./serve-axon.ts";
 import { declaredOutput, decodeAnswer, LEGACY_TYPES, SUBNET_READINGS, type SubnetReading } from "./subnet-codec.ts";
@@ -19,8 +20,7 @@ export interface ConnectionOptions {
 interface Open {
   readonly api: ApiPromise;
   readonly url: string;
-  /** Rejects when the connection is gone. */
-  readonly lost: Promise<never>;
+  readonly life: Lifeline;
 }
 
 /** The chain client on @polkadot/api. Costs 110 MB and blocks for hundreds of milliseconds: not for the axon's thread. */
@@ -38,7 +38,9 @@ export function createChainConnection(options: ConnectionOptions): ChainLink {
     const open = current;
     if (!open) throw new OperationalError("CHAIN_LOST", `${what}: no endpoint is open`);
     try {
-      return await withTimeout(Promise.race([work(open), open.lost]), { limitMs, what: `${what} at ${open.url}` });
+      return await open.life.during((cut) =>
+        withTimeout(Promise.race([work(open), cut]), { limitMs, what: `${what} at ${open.url}` }),
+      );
     } catch (error) {
       throw error instanceof OperationalError ? error : rpcError(`${what} at ${open.url}`, error);
     }
@@ -83,15 +85,11 @@ async function openApi(
 ): Promise<{ open: Open; facts: ChainFacts }> {
   const { events, timeoutMs } = options;
   const provider = new UncachedProvider(url, false, {}, timeoutMs); // the caller chooses where to reconnect
-  const lost = Promise.withResolvers<never>();
-  lost.promise.catch(() => undefined);
+  const life = new Lifeline();
   try {
-    const api = await withTimeout(Promise.race([startApi(provider, url), lost.promise]), {
-      limitMs: timeoutMs,
-      what: `Opening ${url}`,
-    });
+    const api = await withTimeout(startApi(provider, url), { limitMs: timeoutMs, what: `Opening ${url}` });
     provider.on("disconnected", () => {
-      lost.reject(new OperationalError("CHAIN_LOST", `The connection to ${url} was lost`));
+      life.end(new OperationalError("CHAIN_LOST", `The connection to ${url} was lost`));
       if (isCurrent(api)) events.onLost(`the connection to ${url} was lost`);
     });
     const specVersion = api.runtimeVersion.specVersion.toNumber();
@@ -100,7 +98,7 @@ async function openApi(
       what: `Following the head of ${url}`,
     });
     const facts = { genesis: api.genesisHash.toHex(), chain: api.runtimeChain.toString(), specVersion, block };
-    return { open: { api, url, lost: lost.promise }, facts };
+    return { open: { api, url, life }, facts };
   } catch (error) {
     await provider.disconnect().catch(() => undefined);
     if (error instanceof OperationalError) throw error;

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { createChainConnection } from "../../../src/chain/connection.ts";
 import type { ChainLink, SubnetAnswer } from "../../../src/chain/link.ts";
 import { serveAxonCall } from "../../../src/chain/serve-axon.ts";
@@ -152,6 +154,18 @@ describe("the chain client at the Subtensor double", { skip: subtensorDoubleSkip
       const both = { SubnetInfoRuntimeApi_get_subnet_state: error, SubnetInfoRuntimeApi_get_metagraph: error };
       chain.setFaults({ failingMethods: both });
       assert.equal((await failure(link.readSubnet(NETUID))).code, "CHAIN_RPC");
+    });
+
+    it("is let go of once it is told, however long the connection lives", async () => {
+      setFlagsFromString("--expose-gc");
+      const collect = runInNewContext("gc") as () => void;
+      const told = await here.link.readSubnet(NETUID).then((answer) => new WeakRef(answer));
+      for (let turn = 0; turn < 20 && told.deref(); turn += 1) {
+        await new Promise((resolve) => setImmediate(resolve));
+        collect();
+      }
+      assert.equal(told.deref(), undefined);
+      assert.equal((await here.link.readSubnet(NETUID)).neurons.length, 2, "by the same connection");
     });
 
     it("is told apart from a subnet that does not exist", async () => {
