@@ -5,14 +5,14 @@ import type { StoredMetagraph } from "./stored-metagraph.ts";
 
 /** Whether an answer may replace the last metagraph. One endpoint may lie, lag or be broken; all of them rarely do. */
 
-/** An answer with fewer than this share of the neurons that there were is doubted. */
+/** An answer with fewer than this share of the neurons, or of the validators' stake, that there were is doubted. */
 const COLLAPSE_SHARE = 0.5;
 
 /** An honest node may be this many blocks (of 12 s) behind another one. */
 const LAG_BLOCKS = 5;
 
 /** Doubts that are dropped when every endpoint says the same for long enough. */
-export type Doubt = "collapsed" | "no_validators" | "behind" | "unregistered";
+export type Doubt = "collapsed" | "no_validators" | "stake_collapsed" | "behind" | "unregistered";
 
 export type Judgement =
   | { readonly verdict: "plausible" }
@@ -32,15 +32,21 @@ export function judgeSubnet(
   const isRegistered = (neurons: readonly { hotkey: string }[]): boolean =>
     neurons.some((neuron) => neuron.hotkey === ownHotkey);
   if (previous !== null) {
-    const hadValidators = previous.neurons.some((neuron) => neuron.validator_permit);
+    const validators = answer.neurons.filter((neuron) => neuron.validatorPermit);
+    const hadValidators = previous.neurons.filter((neuron) => neuron.validator_permit);
     if (answer.neurons.length < previous.neurons.length * COLLAPSE_SHARE) doubts.push("collapsed");
-    if (hadValidators && !answer.neurons.some((neuron) => neuron.validatorPermit)) doubts.push("no_validators");
+    if (validators.length === 0 && hadValidators.length > 0) doubts.push("no_validators");
+    else if (stakeOf(validators) < stakeOf(hadValidators) * COLLAPSE_SHARE) doubts.push("stake_collapsed");
     if (answer.block < previous.block - LAG_BLOCKS) doubts.push("behind");
   }
   if (!isRegistered(answer.neurons) && (endpoints > 1 || (previous !== null && isRegistered(previous.neurons)))) {
     doubts.push("unregistered");
   }
   return doubts.length === 0 ? { verdict: "plausible" } : { verdict: "doubtful", doubts };
+}
+
+function stakeOf(neurons: readonly { readonly stake: number }[]): number {
+  return neurons.reduce((sum, { stake }) => sum + stake, 0);
 }
 
 function impossibility(answer: SubnetAnswer): string | undefined {

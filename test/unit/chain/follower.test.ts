@@ -236,6 +236,7 @@ describe("a lying endpoint", () => {
     "an empty subnet": (endpoint) => (endpoint.neurons = []),
     "a subnet without validators": (endpoint) =>
       (endpoint.neurons = endpoint.neurons.map((each) => ({ ...each, validatorPermit: false }))),
+    "a stake of nothing": (endpoint) => (endpoint.neurons = endpoint.neurons.map((each) => ({ ...each, stake: 0 }))),
     "a collapsed subnet": (endpoint) => (endpoint.neurons = endpoint.neurons.slice(0, 1)),
     "a block long past": (endpoint) => (endpoint.block = 10),
     "that we are not registered": (endpoint) => (endpoint.neurons = endpoint.neurons.slice(1)),

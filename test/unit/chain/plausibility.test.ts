@@ -35,6 +35,8 @@ function judge(
   return judgeSubnet(found, { previous: stored(answer()), ownHotkey: own, endpoints: 1, ...changes });
 }
 
+const broke = { neurons: answer().neurons.map((each) => ({ ...each, stake: 0 })) };
+
 const PLAUSIBLE = { verdict: "plausible" };
 
 describe("a metagraph answer", () => {
@@ -42,8 +44,11 @@ describe("a metagraph answer", () => {
     assert.deepEqual(judge(answer({ block: 1100 })), PLAUSIBLE);
     assert.deepEqual(judge(answer(), { previous: null, endpoints: 3 }), PLAUSIBLE);
     assert.deepEqual(judge(answer({ block: 995 })), PLAUSIBLE, "an honest node may lag a little");
-    const half = { neurons: answer().neurons.filter(({ uid }) => uid < 4 || uid === 8) };
+    const half = { neurons: answer().neurons.filter(({ uid }) => uid < 4 || uid === 9) };
     assert.deepEqual(judge(answer(half)), PLAUSIBLE, "half of the neurons are left");
+    const halved = { neurons: answer().neurons.map((each) => ({ ...each, stake: each.stake / 2 })) };
+    assert.deepEqual(judge(answer(halved)), PLAUSIBLE, "half of the stake is left");
+    assert.deepEqual(judge(answer(halved), { previous: stored(answer(broke)) }), PLAUSIBLE, "there was none");
   });
 
   it("is impossible when it lists nobody, somebody twice, or no addresses", () => {
@@ -72,6 +77,9 @@ describe("a metagraph answer", () => {
     assert.deepEqual(doubtsOf({ neurons: neurons.map((each) => ({ ...each, validatorPermit: false })) }), [
       "no_validators",
     ]);
+    assert.deepEqual(doubtsOf(broke), ["stake_collapsed"]);
+    const others = neurons.map((each) => ({ ...each, stake: each.validatorPermit ? each.stake * 0.49 : 1e6 }));
+    assert.deepEqual(doubtsOf({ neurons: others }), ["stake_collapsed"], "whose without a permit does not count");
     assert.deepEqual(doubtsOf({ block: 994 }), ["behind"]);
     assert.deepEqual(doubtsOf({ neurons: neurons.slice(1) }), ["unregistered"]);
   });
