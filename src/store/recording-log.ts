@@ -264,19 +264,30 @@ class SegmentedLog implements RecordingLog {
     return this.#segment;
   }
 
-  /** Oldest segments go until a new one of `neededBytes` fits and the rest is young enough. */
+  /**
+   * Oldest segments go until a new one of `neededBytes` fits and the rest is young enough. One that cannot be deleted is no
+   * reason to stop recording, until such ones fill the folder by themselves.
+   */
   async #deleteOld(neededBytes: number): Promise<void> {
     const { dir, limits, clock } = this.#options;
     const nowMs = clock.nowMs();
     const oldestMs = nowMs - limits.maxAgeDays * DAY_MS;
     let keptBytes = neededBytes;
+    let stuckBytes = 0;
     let full = false;
     for (const segment of newestFirst(await listSegments(dir), nowMs)) {
       const { size } = await stat(segment.path);
       full ||= keptBytes + size > limits.maxBytes;
       keptBytes += size;
       const isOld = isAheadOf(segment, nowMs) ? this.#isLongSeen(segment) : startMs(segment) + DAY_MS <= oldestMs;
-      if (full || isOld) await rm(segment.path, { force: true });
+      if (!full && !isOld) continue;
+      try {
+        await rm(segment.path, { force: true });
+      } catch (error) {
+        stuckBytes += size;
+        if (stuckBytes > limits.maxBytes) throw error;
+        this.#warn("An old recording segment cannot be deleted", describeError(error));
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, readFile, readdir, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -207,6 +207,30 @@ describe("recording log", () => {
     }
     await log.close();
     assert.deepEqual(kept, [true, true, false, false]);
+  });
+
+  it("goes on beside an old segment that cannot be deleted, and deletes the others", async () => {
+    const limits = { maxBytes: 100_000 };
+    for (const name of ["2020-01-01-0001.log", "2020-01-01-0003.log"])
+      await mkdir(join(dir, name), { recursive: true });
+    await writeFile(join(dir, "2020-01-01-0002.log"), "old");
+    const log = logWith(limits);
+    const ids = await record(log, 60);
+    await log.close();
+    const { failures, dropped, lastError } = log.stats();
+    assert.deepEqual({ failures, dropped }, { failures: 0, dropped: 0 });
+    assert.match(lastError ?? "", /EISDIR/);
+    const names = await readdir(dir);
+    assert.deepEqual(names.filter((name) => name.startsWith("2020")).sort(), [
+      "2020-01-01-0001.log",
+      "2020-01-01-0003.log",
+    ]);
+    assert.ok(names.length > 3);
+    const kept: string[] = [];
+    for await (const entry of readRecordings(dir, { from: "2021" })) {
+      if (entry.kind === "recording") kept.push(entry.recording.id);
+    }
+    assert.deepEqual(kept, ids.slice(-kept.length));
   });
 
   it("keeps recordings larger than a segment, and counts those larger than the whole folder as dropped", async () => {
