@@ -1,6 +1,17 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
-import type { Clock } from "../clock.ts";
+import { steadyClock, type Clock } from "../clock.ts";
 import { describeError, isErrno, OperationalError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { millisToNanos } from "../units.ts";
@@ -30,6 +41,8 @@ export interface NonceBook {
 const HEADER = "synth-nonces 1";
 /** Appended lines beyond twice the live ones before the journal is rewritten. */
 const COMPACTION_SLACK = 4096;
+/** While the disk refuses, one try in this time: a rewrite of 60,000 pairs holds the event loop for 26 ms. */
+const REPAIR_EVERY_MS = 5000;
 
 /**
  * The last accepted nonce of every pair, bounded by `maxNonces`. Forgetting a pair raises the floor to its nonce, below
@@ -38,13 +51,17 @@ const COMPACTION_SLACK = 4096;
  *
  * The journal `file` has this as its only writer. Every claim is appended before it counts (it survives the process, not
  * the power); a line cut short at the end was never answered and is dropped; any other damage makes the floor now.
- * Throws OperationalError NONCE_JOURNAL if the journal cannot be written at the start.
+ * While the disk refuses, nonces are kept in memory only, from the start on if need be. Throws OperationalError
+ * NONCE_JOURNAL if there is a journal that can neither be read nor replaced.
  */
 export function openNonceBook(options: {
   file: string;
   maxNonces: number;
   retentionSeconds: number;
+  /** Of nonces. */
   clock: Clock;
+  /** Of retries; the process's own unless given. */
+  steadyClock?: Clock;
   logger: Logger;
 }): NonceBook {
   const { file, maxNonces, clock, logger } = options;
@@ -54,7 +71,13 @@ export function openNonceBook(options: {
   const last = loaded.last;
   let floor = loaded.floor;
   shrink();
-  const journal = openJournal(file, () => ({ last, floor }), logger);
+  const journal = openJournal({
+    file,
+    live: () => ({ last, floor }),
+    isUnreadable: loaded.isUnreadable,
+    steadyClock: options.steadyClock ?? steadyClock,
+    logger,
+  });
 
   function refusal(claim: NonceClaim): NonceRefusal | undefined {
     if (claim.nonce > claim.notAfterNs) return "too far in the future";
@@ -98,39 +121,76 @@ interface Journal {
   close(): void;
 }
 
-/** Starts with a rewrite, which also heals a torn tail; rewrites again when most lines are outdated or one failed. */
-function openJournal(file: string, live: () => Loaded, logger: Logger): Journal {
+/**
+ * Starts with a rewrite, which also heals a torn tail; rewrites again when most lines are outdated, when one failed, and
+ * when the file was deleted or replaced: what is appended to it then is lost.
+ */
+function openJournal(options: {
+  file: string;
+  live: () => Pairs;
+  isUnreadable: boolean;
+  steadyClock: Clock;
+  logger: Logger;
+}): Journal {
+  const { file, live, isUnreadable, logger } = options;
+  const nowMs = (): number => options.steadyClock.nowMs();
+  let journal: OpenJournal | null = null;
   let appended = 0;
   let damaged = false;
-  let journal: number;
+  let repairAtMs = -Infinity;
+
+  const rewrite = (): void => {
+    const previous = journal;
+    journal = rewriteJournal(file, live(), { setAside: isUnreadable && previous === null });
+    appended = 0;
+    if (damaged) logger.info({ file }, "Nonce journal is whole again");
+    damaged = false;
+    if (previous !== null) closeSync(previous.descriptor);
+  };
+  /** Nonces are refused again while this process lives; a later claim rewrites the journal whole. */
+  const setDamaged = (error: unknown): void => {
+    if (!damaged) logger.warn({ file, reason: describeError(error) }, "Nonce journal cannot be written");
+    damaged = true;
+    repairAtMs = nowMs() + REPAIR_EVERY_MS;
+  };
+  const append = (line: string): void => {
+    const isReplaced = !damaged && !isInPlace(journal, file);
+    const isOutdated = appended > 2 * live().last.size + COMPACTION_SLACK;
+    if (damaged || isReplaced ? nowMs() >= repairAtMs : isOutdated) {
+      if (isReplaced) logger.warn({ file }, "Nonce journal was deleted or replaced; writing it anew");
+      repairAtMs = nowMs() + REPAIR_EVERY_MS;
+      rewrite();
+    } else if (!damaged && journal !== null) {
+      writeWhole(journal.descriptor, line);
+      appended += 1;
+    }
+  };
+
   try {
-    mkdirSync(dirname(file), { recursive: true });
-    journal = rewriteJournal(file, live());
+    rewrite();
   } catch (error) {
-    throw new OperationalError("NONCE_JOURNAL", `Nonce journal ${file} cannot be written`, { cause: error });
+    // A wrong path or owner rather than a full disk: a person must look.
+    if (isUnreadable) {
+      const message = `Nonce journal ${file} can neither be read nor replaced: check its path and owner`;
+      throw new OperationalError("NONCE_JOURNAL", message, { cause: error });
+    }
+    setDamaged(error);
   }
   return {
     append: (line) => {
       try {
-        if (damaged || appended > 2 * live().last.size + COMPACTION_SLACK) {
-          const previous = journal;
-          journal = rewriteJournal(file, live());
-          closeSync(previous);
-          appended = 0;
-        } else {
-          writeWhole(journal, line);
-          appended += 1;
-        }
-        if (damaged) logger.info({ file }, "Nonce journal is whole again");
-        damaged = false;
+        append(line);
       } catch (error) {
-        // The nonce is refused again while this process lives; the next claim rewrites the journal whole.
-        if (!damaged) logger.warn({ file, reason: describeError(error) }, "Nonce journal cannot be written");
-        damaged = true;
+        setDamaged(error);
       }
     },
     close: () => {
-      closeSync(journal);
+      try {
+        if (damaged) rewrite();
+      } catch (error) {
+        logger.warn({ file, reason: describeError(error) }, "Nonces since the journal was damaged are lost");
+      }
+      if (journal !== null) closeSync(journal.descriptor);
     },
   };
 }
@@ -143,31 +203,31 @@ function floorLine(floor: bigint): string {
   return `${floor.toString()}\n`;
 }
 
-interface Loaded {
+interface Pairs {
   readonly last: Map<string, bigint>;
   readonly floor: bigint;
 }
 
+interface Loaded extends Pairs {
+  /** There is something in the journal's place whose nonces are not known. */
+  readonly isUnreadable: boolean;
+}
+
 function loadJournal(file: string, nowNs: bigint, logger: Logger): Loaded {
   try {
-    return parseJournal(readFileSync(file, "latin1"));
+    return { ...parseJournal(readFileSync(file, "latin1")), isUnreadable: false };
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return { last: new Map(), floor: 0n };
+    if (isErrno(error, "ENOENT")) return { last: new Map(), floor: 0n, isUnreadable: false };
     logger.warn(
       { file, reason: describeError(error) },
       "Nonce journal is unreadable; refusing every nonce older than now, the damaged file is kept as .corrupt",
     );
-    try {
-      renameSync(file, `${file}.corrupt`);
-    } catch {
-      // Kept for inspection only; the rewrite that follows reports what cannot be written.
-    }
-    return { last: new Map(), floor: nowNs };
+    return { last: new Map(), floor: nowNs, isUnreadable: true };
   }
 }
 
 /** Lines: the header, then `<nonce> <key>` for a claim or `<nonce>` for a raised floor. */
-function parseJournal(text: string): Loaded {
+function parseJournal(text: string): Pairs {
   const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
   if (lines.shift() !== HEADER) throw new Error(`expected the first line to be "${HEADER}"`);
   lines.pop(); // after the last newline
@@ -183,26 +243,53 @@ function parseJournal(text: string): Loaded {
   return { last, floor };
 }
 
-/** Replaces the journal by the live pairs in one step; returns it open for appending. */
-function rewriteJournal(file: string, { last, floor }: Loaded): number {
+interface OpenJournal {
+  readonly descriptor: number;
+  readonly inode: number;
+}
+
+function isInPlace(journal: OpenJournal | null, file: string): boolean {
+  return journal !== null && statSync(file, { throwIfNoEntry: false })?.ino === journal.inode;
+}
+
+/**
+ * Replaces the journal by the live pairs in one step; returns it open for appending. What has to be set aside stays in
+ * its place until then: a start that finds nothing there refuses nothing.
+ */
+function rewriteJournal(file: string, { last, floor }: Pairs, { setAside }: { setAside: boolean }): OpenJournal {
+  mkdirSync(dirname(file), { recursive: true });
   const temporary = `${file}.tmp`;
   const lines = [...last].map(([key, nonce]) => claimLine(key, nonce));
   const descriptor = openSync(temporary, "w", 0o600);
   try {
     writeWhole(descriptor, `${HEADER}\n${floorLine(floor)}${lines.join("")}`);
     fsyncSync(descriptor);
+    if (setAside) moveAside(file);
     renameSync(temporary, file);
+    fsyncFolder(dirname(file));
+    return { descriptor, inode: fstatSync(descriptor).ino };
   } catch (error) {
     closeSync(descriptor);
+    rmSync(temporary, { force: true }); // a full disk needs the room
     throw error;
   }
-  const folder = openSync(dirname(file), "r");
+}
+
+function moveAside(file: string): void {
   try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
+    renameSync(file, `${file}.corrupt`);
+  } catch {
+    // Kept for inspection only; where it is in the way, the rename that follows reports it.
   }
-  return descriptor;
+}
+
+function fsyncFolder(folder: string): void {
+  const descriptor = openSync(folder, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** A disk that is nearly full takes part of it without an error; the error comes with the rest. */

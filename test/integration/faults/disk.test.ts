@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readFile, readdir, rm } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openNonceBook, type NonceClaim } from "../../../src/axon/nonces.ts";
+import { openNonceBook, type NonceBook, type NonceClaim } from "../../../src/axon/nonces.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/log.ts";
 import { createRecordingLog, type RecordingLog } from "../../../src/store/recording-log.ts";
@@ -14,13 +14,17 @@ import { FaultedMiner } from "../../support/faulted-miner.ts";
 import { axonKey, post, signedPrompt, startRecordedAxon } from "../../support/recorded-axon.ts";
 import { RecordingClock, recordedExchange, testIdentity } from "../../support/recorded-exchange.ts";
 import { openSmallDisk, smallDiskSkip } from "../../support/small-disk.ts";
+import { SteppedClock } from "../../support/stepped-clock.ts";
 import { AUGUST } from "../../support/volatility-fixture.ts";
 
 const skip = smallDiskSkip();
 const NEWLINE = 10;
 
-function openLog(dir: string, clock: RecordingClock): RecordingLog {
-  const limits = { maxBytes: 64 * 1024 * 1024, maxAgeDays: 14 };
+function openLog(
+  dir: string,
+  clock: RecordingClock,
+  limits = { maxBytes: 64 * 1024 * 1024, maxAgeDays: 14 },
+): RecordingLog {
   return createRecordingLog({
     dir,
     limits,
@@ -112,7 +116,8 @@ describe("a full disk", { skip }, () => {
   it("under a nonce journal: claims go on counting, replays stay refused, and the journal heals", async (t) => {
     const disk = await openSmallDisk(t, 1);
     if (disk === null) return;
-    const options = { file: join(disk.folder, "nonces"), maxNonces: 1000, retentionSeconds: 60 };
+    const steadyClock = new SteppedClock(0);
+    const options = { file: join(disk.folder, "nonces"), maxNonces: 1000, retentionSeconds: 60, steadyClock };
     const book = openNonceBook({ ...options, clock: systemClock, logger: silentLogger });
     const claim = claims();
     assert.equal(book.claim(claim(0)), undefined);
@@ -120,18 +125,20 @@ describe("a full disk", { skip }, () => {
     for (let index = 1; index < 400; index += 1) assert.equal(book.claim(claim(index)), undefined);
     for (let index = 0; index < 400; index += 1) assert.ok(book.claim(claim(index)), `replay of ${index}`);
     await disk.free();
+    steadyClock.advance(5);
     assert.equal(book.claim(claim(400)), undefined);
-    book.close();
     const next = openNonceBook({ ...options, clock: systemClock, logger: silentLogger });
     for (let index = 0; index <= 400; index += 1)
       assert.ok(next.claim(claim(index)), `replay of ${index} in the next life`);
     next.close();
+    book.close();
   });
 
   it("that takes half a line of the nonce journal: the next claim heals it, and new senders are let in", async (t) => {
     const disk = await openSmallDisk(t, 1);
     if (disk === null) return;
-    const options = { file: join(disk.folder, "nonces"), maxNonces: 10_000, retentionSeconds: 60 };
+    const steadyClock = new SteppedClock(0);
+    const options = { file: join(disk.folder, "nonces"), maxNonces: 10_000, retentionSeconds: 60, steadyClock };
     const book = openNonceBook({ ...options, clock: systemClock, logger: silentLogger });
     const claim = claims();
     await disk.fill();
@@ -141,8 +148,8 @@ describe("a full disk", { skip }, () => {
     while ((await readFile(options.file)).at(-1) === NEWLINE && claimed < 5000);
     assert.ok(claimed < 5000, "a line was cut short");
     await disk.free();
+    steadyClock.advance(5);
     assert.equal(book.claim(claim(claimed)), undefined);
-    book.close();
     const next = openNonceBook({ ...options, clock: systemClock, logger: silentLogger });
     for (let index = 0; index <= claimed; index += 1) assert.ok(next.claim(claim(index)), `replay of ${index}`);
     assert.equal(
@@ -151,6 +158,30 @@ describe("a full disk", { skip }, () => {
       "a sender never seen, whose nonce is older than the restart",
     );
     next.close();
+    book.close();
+  });
+
+  it("of recordings that cannot be deleted: recording ends where they alone are more than the folder may hold", async (t) => {
+    const disk = await openSmallDisk(t, 4);
+    if (disk === null) return;
+    const limits = { maxBytes: 4000, maxAgeDays: 14 };
+    const dir = join(disk.folder, "recordings");
+    const segments = (from: number, to: number): Promise<unknown> =>
+      Promise.all(
+        // 40 bytes each in a tmpfs, and no file: rm refuses it.
+        Array.from({ length: to - from }, (_, index) =>
+          mkdir(join(dir, `2020-01-01-${from + index}.log`), { recursive: true }),
+        ),
+      );
+    const failures: number[] = [];
+    for (const count of [50, 150]) {
+      await segments(failures.length * 50, count);
+      const log = openLog(dir, new RecordingClock(), limits);
+      log.append(recordedExchange());
+      await log.close();
+      failures.push(log.stats().failures);
+    }
+    assert.deepEqual(failures, [0, 1]);
   });
 
   it("under a running axon: it answers on", async (t) => {
@@ -172,18 +203,47 @@ describe("a full disk", { skip }, () => {
   });
 });
 
+describe("a state disk that refuses at the start", { skip }, () => {
+  for (const kind of ["full", "read-only"] as const) {
+    it(`since it is ${kind}: the axon knows its nonces, and writes all of them once it can`, async (t) => {
+      const disk = await openSmallDisk(t, 1);
+      if (disk === null) return;
+      const steadyClock = new SteppedClock(0);
+      const file = join(disk.folder, "nonces");
+      const open = (): NonceBook =>
+        openNonceBook({
+          ...{ file, maxNonces: 1000, retentionSeconds: 60 },
+          ...{ clock: systemClock, steadyClock, logger: silentLogger },
+        });
+      const claim = claims();
+      const before = open();
+      assert.equal(before.claim(claim(0)), undefined);
+      before.close();
+      if (kind === "full") await disk.fill();
+      else disk.readOnly(true);
+      const book = open();
+      assert.equal(book.claim(claim(1)), undefined);
+      for (const index of [0, 1]) assert.ok(book.claim(claim(index)), `replay of ${index}`);
+      if (kind === "full") await disk.free();
+      else disk.readOnly(false);
+      steadyClock.advance(5);
+      assert.equal(book.claim(claim(2)), undefined);
+      const next = open();
+      for (const index of [0, 1, 2]) assert.ok(next.claim(claim(index)), `replay of ${index} in the next life`);
+      next.close();
+      book.close();
+    });
+  }
+});
+
 describe("a read-only state folder", { skip }, () => {
-  it("stops a start with a code, and an updater that runs keeps running", async (t) => {
+  it("stops an updater's start with a code, and one that runs keeps running", async (t) => {
     const disk = await openSmallDisk(t, 4);
     if (disk === null) return;
     const miner = new FaultedMiner(disk.folder, AUGUST + 2);
     await miner.update();
     disk.readOnly(true);
     await assert.rejects(acquireLock(join(disk.folder, "updater.lock")), { code: "updater/lock_failed" });
-    const journal = { file: join(disk.folder, "nonces"), maxNonces: 10, retentionSeconds: 60 };
-    assert.throws(() => openNonceBook({ ...journal, clock: systemClock, logger: silentLogger }), {
-      code: "NONCE_JOURNAL",
-    });
     await miner.updateFor(3);
     assert.equal((await miner.answer()).evidence.engine, "ewma");
     disk.readOnly(false);

@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
@@ -12,12 +22,16 @@ const START_SECONDS = 1_760_000_000;
 const SECOND = 1_000_000_000n;
 const NOW = BigInt(START_SECONDS) * SECOND;
 
-function open(file: string, options: { maxNonces?: number; clock?: SteppedClock } = {}): NonceBook {
+function open(
+  file: string,
+  options: { maxNonces?: number; clock?: SteppedClock; steadyClock?: SteppedClock } = {},
+): NonceBook {
   return openNonceBook({
     file,
     maxNonces: options.maxNonces ?? 1000,
     retentionSeconds: 304,
     clock: options.clock ?? new SteppedClock(START_SECONDS),
+    steadyClock: options.steadyClock ?? new SteppedClock(0),
     logger: silentLogger,
   });
 }
@@ -28,6 +42,25 @@ function claim(key: string, nonce: bigint) {
 
 async function journal(test: TestContext): Promise<string> {
   return join(await tempFolder(test), "deep", "nonces");
+}
+
+/** Keeps the journal from being rewritten, as a full disk does. */
+function obstruct(file: string): { clear: () => void } {
+  const folder = `${file}.tmp`;
+  mkdirSync(folder);
+  return {
+    clear: () => {
+      rmdirSync(folder);
+    },
+  };
+}
+
+/** Of the claims, those that a next life of the axon would take for new. */
+function replayable(file: string, claims: readonly ReturnType<typeof claim>[]): string[] {
+  const next = open(file);
+  const found = claims.filter((each) => next.check(each) === undefined).map(({ key }) => key);
+  next.close();
+  return found;
 }
 
 describe("nonce book", () => {
@@ -96,11 +129,90 @@ describe("nonce book", () => {
     });
   }
 
-  it("cannot start where it cannot write", async (test) => {
+  it("cannot start where it can neither read nor write", async (test) => {
     const folder = await tempFolder(test);
     writeFileSync(join(folder, "file"), "");
     assert.throws(() => open(join(folder, "file", "nonces")), { code: "NONCE_JOURNAL" });
   });
+
+  it("leaves a damaged journal that it cannot replace where it is: the next start must see it, too", async (test) => {
+    const file = await journal(test);
+    open(file).close();
+    writeFileSync(file, "hello\n");
+    const obstacle = obstruct(file);
+    for (let start = 0; start < 2; start++) assert.throws(() => open(file), { code: "NONCE_JOURNAL" });
+    obstacle.clear();
+    assert.deepEqual(replayable(file, [claim("a:1", NOW)]), []);
+    assert.equal(readFileSync(`${file}.corrupt`, "utf8"), "hello\n");
+  });
+
+  it("starts where it cannot write, knowing what it read, and writes all of it later", async (test) => {
+    const file = await journal(test);
+    const [old, early, late] = [claim("a:1", NOW), claim("a:2", NOW), claim("a:3", NOW)];
+    const before = open(file);
+    before.claim(old);
+    before.close();
+    const obstacle = obstruct(file);
+    const steadyClock = new SteppedClock(0);
+    const book = open(file, { steadyClock });
+    assert.equal(book.claim(early), undefined);
+    assert.deepEqual(
+      [old, early].map((each) => book.claim(each)),
+      Array(2).fill("a newer one was last processed"),
+    );
+    obstacle.clear();
+    steadyClock.advance(5);
+    assert.equal(book.claim(late), undefined);
+    assert.deepEqual(replayable(file, [old, early, late]), []);
+    book.close();
+  });
+
+  it("tries to write again every five seconds, not with every claim, and for the last time at its end", async (test) => {
+    const file = await journal(test);
+    const steadyClock = new SteppedClock(0);
+    const book = open(file, { steadyClock });
+    rmSync(file);
+    const claims = Array.from({ length: 5 }, (_, index) => claim(`a:${String(index)}`, NOW));
+    const obstacle = obstruct(file);
+    const written = claims.map((each, index) => {
+      if (index === 1) obstacle.clear();
+      if (index === 3) {
+        renameSync(file, `${file}.aside`);
+        obstruct(file);
+      }
+      book.claim(each);
+      steadyClock.advance(2.5);
+      return existsSync(file);
+    });
+    assert.deepEqual(written, [false, false, true, false, false]);
+    rmdirSync(`${file}.tmp`);
+    book.close();
+    assert.deepEqual(replayable(file, claims), []);
+  });
+
+  for (const [name, replace] of Object.entries({
+    deleted: (file: string) => {
+      rmSync(file);
+    },
+    "moved away": (file: string) => {
+      renameSync(file, `${file}.old`);
+    },
+    "replaced by another axon's": (file: string) => {
+      open(file).close();
+    },
+  })) {
+    it(`writes its journal anew when it was ${name}`, async (test) => {
+      const file = await journal(test);
+      const book = open(file);
+      const claims = [claim("a:1", NOW), claim("a:2", NOW), claim("a:3", NOW)];
+      book.claim(claims[0]!);
+      replace(file);
+      book.claim(claims[1]!);
+      book.claim(claims[2]!);
+      assert.deepEqual(replayable(file, claims), []);
+      book.close();
+    });
+  }
 
   it("sets a folder in its place aside", async (test) => {
     const file = await journal(test);
