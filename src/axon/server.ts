@@ -11,12 +11,12 @@ import type { Keypair } from "../wallet/keypair.ts";
 import type { AxonContext } from "./call.ts";
 import { limitConnections } from "./connections.ts";
 import { createDesk } from "./desk.ts";
-import { openKnownAddresses } from "./known-addresses.ts";
-import { openNonceBook } from "./nonces.ts";
+import { openKnownAddresses, type KnownAddresses } from "./known-addresses.ts";
+import { openNonceBook, type NonceBook } from "./nonces.ts";
 import { pingService } from "./ping.ts";
 import { createWorkQueue } from "./priority-queue.ts";
 import { createAddressFilter } from "./sender-address.ts";
-import { startSignaturePool } from "./signatures.ts";
+import { startSignaturePool, type SignaturePool } from "./signatures.ts";
 import { createFairShares } from "./fair-share.ts";
 import { createFairQueue } from "./fair-queue.ts";
 import { createStrangers, type StrangerRates } from "./strangers.ts";
@@ -95,7 +95,27 @@ const OVERDUE_CHECK_MS = 1000;
 export async function startAxon(options: AxonOptions): Promise<Axon> {
   const { config, clock, logger } = options;
   const allowed = createAddressFilter(config.allowIps, options);
-  const gate = await openGate(options);
+  const signatures = await startSignaturePool(options.keypair, SIGNATURE_THREADS);
+  const published = createAddressFilter("metagraph", options);
+  const known = await openKnownAddresses({ file: options.addressFile, published, clock, logger });
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    connectionsCheckingInterval: OVERDUE_CHECK_MS,
+    requireHostHeader: false,
+  });
+  applyLimits(server, config);
+  let nonces: NonceBook;
+  try {
+    await listen(server, config);
+    // Who holds the port may replace the journal: a second axon by mistake ends above. Until startAxon returns nothing
+    // waits, so that no connection is taken before everything is in place for it.
+    nonces = openNonces(options);
+  } catch (error) {
+    server.close();
+    await signatures.close();
+    throw error;
+  }
+  const gate = createGate(options, { nonces, signatures, known });
   const queue = createWorkQueue({ threads: options.threads, maxQueue: config.maxQueue, clock: gate.steadyClock });
   const publicAddress = { ip: config.externalIp ?? config.ip, port: config.externalPort ?? config.port };
   const strangers = createStrangers(strangerRates(config.maxRequestsPerIp), gate.steadyClock);
@@ -111,23 +131,11 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
   };
   const services = [pingService, ...options.services];
   const desk = createDesk({ context, services, allowed, clock, logger, onExchange: options.onExchange });
-  const serverOptions = {
-    maxHeaderSize: MAX_HEADER_BYTES,
-    connectionsCheckingInterval: OVERDUE_CHECK_MS,
-    requireHostHeader: false,
-  };
-  const server = createServer(serverOptions, desk.listener);
-  applyLimits(server, config);
+  server.on("request", desk.listener);
   server.on("checkContinue", desk.listener); // the body is invited when the request is admitted
   server.on("checkExpectation", desk.listener); // any other expectation is ignored, not answered past the front door
   const limits = { total: config.maxConnections, perAddress: config.maxConnectionsPerIp, known: gate.known };
   const connections = limitConnections(server, { ...limits, strangers });
-  try {
-    await listen(server, config);
-  } catch (error) {
-    await closeGate(gate);
-    throw error;
-  }
   const { address, port } = server.address() as AddressInfo;
   if (config.externalPort === null) publicAddress.port = port;
   let closing: Promise<void> | undefined;
@@ -149,35 +157,35 @@ export async function startAxon(options: AxonOptions): Promise<Axon> {
   };
 }
 
-async function openGate(options: AxonOptions): Promise<Gate> {
-  const { config, keypair, clock, logger, steadyClock: steady = steadyClock } = options;
-  const { maxTimeoutSeconds, nonceFutureSeconds, maxNonces, maxVerifications, maxVerificationsPerIp } = config;
-  const nonces = openNonceBook({
-    file: options.nonceFile,
-    maxNonces,
-    retentionSeconds: maxTimeoutSeconds + NONCE_SLACK_SECONDS + MAX_CLOCK_STEP_SECONDS,
+function openNonces({ config, clock, steadyClock, nonceFile, logger }: AxonOptions): NonceBook {
+  return openNonceBook({
+    file: nonceFile,
+    maxNonces: config.maxNonces,
+    retentionSeconds: config.maxTimeoutSeconds + NONCE_SLACK_SECONDS + MAX_CLOCK_STEP_SECONDS,
     clock,
+    ...(steadyClock && { steadyClock }),
     logger,
   });
+}
+
+function createGate(
+  options: AxonOptions,
+  opened: { nonces: NonceBook; signatures: SignaturePool; known: KnownAddresses },
+): Gate {
+  const { config, keypair, clock, steadyClock: steady = steadyClock } = options;
+  const { maxTimeoutSeconds, nonceFutureSeconds, maxVerifications, maxVerificationsPerIp } = config;
   return {
+    ...opened,
     ownHotkey: keypair.address,
     blacklist: options.blacklist,
     maxTimeoutSeconds,
     nonceFutureSeconds,
     metagraph: options.metagraph,
-    nonces,
-    signatures: await startSignaturePool(keypair, SIGNATURE_THREADS),
     verifications: createFairQueue({
       concurrency: SIGNATURE_THREADS + 1, // one more, so that the thread never waits for the event loop
       total: maxVerifications,
       perOwner: maxVerificationsPerIp,
       pace: { ...STRANGERS_PACE, clock: steady },
-    }),
-    known: await openKnownAddresses({
-      file: options.addressFile,
-      published: createAddressFilter("metagraph", options),
-      clock,
-      logger,
     }),
     clock,
     steadyClock: steady,

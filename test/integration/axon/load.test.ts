@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync, statSync } from "node:fs";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openMetagraph } from "../../../src/chain/metagraph.ts";
+import { freePort } from "../../../src/demo/free-port.ts";
+import { isErrno } from "../../../src/errors.ts";
 import {
   gatedService,
   openAxon,
@@ -197,6 +201,31 @@ describe("closing", () => {
     await axon.close({ graceMs: 0 });
     assert.equal((await inFlight).status, 503);
     assert.deepEqual(aborted, ["long"]);
+  });
+
+  it("touches no journal of the axon that holds its port", async (test) => {
+    const { ask, port, folder } = await openAxon(test);
+    const journal = join(folder, "nonces");
+    assert.equal((await askAxon(ask)).status, 200);
+    const before = [statSync(journal).ino, readFileSync(journal, "utf8")];
+    await assert.rejects(openAxon(test, { config: { port }, folder }), { code: "AXON_LISTEN" });
+    assert.deepEqual([statSync(journal).ino, readFileSync(journal, "utf8")], before);
+  });
+
+  it("answers who asks as soon as its port is bound", { timeout: 30_000 }, async (test) => {
+    const port = await freePort();
+    const firstAnswer = async (): Promise<number> => {
+      while (!test.signal.aborted) {
+        try {
+          return (await exchange({ port, method: "GET", path: "/nothing" })).status;
+        } catch (error) {
+          if (!isErrno(error, "ECONNREFUSED")) throw error;
+        }
+      }
+      return 0;
+    };
+    const [status] = await Promise.all([firstAnswer(), openAxon(test, { config: { port } })]);
+    assert.equal(status, 404);
   });
 
   it("frees its port for the next", async (test) => {
