@@ -78,7 +78,8 @@ function load(args: readonly string[], command: Command | undefined): Loaded {
 async function runCommand(command: Command, args: readonly string[]): Promise<number> {
   const loaded = load(args, command);
   const logger = createLogger(logLevel(loaded.config.logging));
-  const shutdown = onShutdownSignal(logger);
+  const isDaemon = command.isDaemon ?? false;
+  const shutdown = onShutdownSignal({ logger, isDaemon });
   process.on("uncaughtException", (error: unknown) => {
     // State is unknown after a bug: say it in one line, let pm2 start afresh. The stack is for our eyes, at debug level.
     logger.fatal({ error: describeError(error) }, "Unexpected error, stopping");
@@ -89,7 +90,7 @@ async function runCommand(command: Command, args: readonly string[]): Promise<nu
     return await command.run({ ...loaded, logger, signal: shutdown.signal, print });
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    if (shutdown.signal.aborted) return command.isDaemon ? EXIT.OK : EXIT.INTERRUPTED;
+    if (shutdown.signal.aborted) return isDaemon ? EXIT.OK : EXIT.INTERRUPTED;
     process.stderr.write(`${command.name} failed: ${describeError(error)}\n`);
     logger.debug({ stack: error instanceof Error ? error.stack : undefined }, "Stack of the failure");
     return EXIT.FAILURE;

@@ -6,8 +6,12 @@ const FORCED_EXIT_MS = 9500;
 /** One Ctrl-C reaches us twice when npm or `timeout` passes it on; a person's second one comes later. */
 const DUPLICATE_SIGNAL_MS = 1000;
 
-/** One AbortSignal for SIGTERM and SIGINT. A second signal, or a shutdown that hangs, ends the process at once. */
-export function onShutdownSignal(logger: Logger): { readonly signal: AbortSignal } {
+/**
+ * One AbortSignal for SIGTERM and SIGINT. A second signal, or a shutdown that hangs, ends the process at once. A terminal
+ * that closes stops a command likewise, but no daemon: `nohup` asks for that, and Node does not keep what it set.
+ */
+export function onShutdownSignal(options: { logger: Logger; isDaemon: boolean }): { readonly signal: AbortSignal } {
+  const { logger, isDaemon } = options;
   const controller = new AbortController();
   let firstMs = 0;
   const onSignal = (name: NodeJS.Signals): void => {
@@ -26,5 +30,9 @@ export function onShutdownSignal(logger: Logger): { readonly signal: AbortSignal
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
+  process.on("SIGHUP", (name) => {
+    if (isDaemon) logger.info({ signal: name }, "Signal ignored: SIGTERM or SIGINT stops this process");
+    else onSignal(name);
+  });
   return { signal: controller.signal };
 }

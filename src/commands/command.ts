@@ -30,7 +30,7 @@ export interface Command<Options extends z.ZodObject = z.ZodObject> {
   readonly sections: readonly string[];
   /** Configuration files laid over default.json for this command, before --config. */
   readonly configFiles?: readonly string[];
-  /** Being stopped is its regular end (exit code 0); other commands then exit 130. */
+  /** Being stopped is its regular end (exit code 0), and a terminal that closes is none; other commands exit 130 at both. */
   readonly isDaemon?: boolean;
   /** Problems between options that their schemas cannot see, said together with all others. */
   readonly check?: (asked: { options: z.infer<Options>; positionals: readonly string[] }) => readonly string[];
