@@ -20,6 +20,7 @@ import { createRecordingLog, type RecordingLog } from "../store/recording-log.ts
 import { VolatilityReader, VolatilityStore } from "../store/volatility-store.ts";
 import { createSimulationService } from "../subnets/synth/handler.ts";
 import { stateReadiness } from "../subnets/synth/readiness.ts";
+import { tellSupervisorReady } from "../supervisor.ts";
 import { hotkey, millisToSeconds } from "../units.ts";
 import { loadHotkey } from "../wallet/keyfile.ts";
 import type { Keypair } from "../wallet/keypair.ts";
@@ -211,7 +212,7 @@ async function untilReady(readiness: () => Readiness, shell: { logger: Logger; s
     const { ready, reasons } = readiness();
     if (ready) {
       logger.info("Ready: volatility state is loaded and fresh");
-      process.send?.("ready");
+      tellSupervisorReady();
       return;
     }
     if (!said) logger.warn({ reasons }, "Not ready yet");

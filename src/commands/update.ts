@@ -11,6 +11,7 @@ import { MINUTE_STEP_SECONDS } from "../market/candle.ts";
 import { removeDeadTempFiles } from "../store/atomic-file.ts";
 import { updaterStatusPath, type AssetStatus } from "../store/status-file.ts";
 import { VolatilityStore } from "../store/volatility-store.ts";
+import { tellSupervisorReady } from "../supervisor.ts";
 import { SECONDS_PER_DAY, SECONDS_PER_HOUR, unixSeconds, type UnixSeconds } from "../units.ts";
 import type { VolatilityParameters } from "../updater/asset-update.ts";
 import { acquireLock } from "../updater/process-lock.ts";
@@ -136,7 +137,7 @@ export const updateCommand = defineCommand({
         return results.every(({ status }) => isCurrent(status, limits)) ? EXIT.OK : EXIT.FAILURE;
       }
       logger.info({ assets: plan.assets, stateDir: config.stateDir }, "Updater started");
-      await updater.run(signal, () => process.send?.("ready"));
+      await updater.run(signal, tellSupervisorReady);
       return EXIT.OK;
     } finally {
       await lock.release();
