@@ -80,6 +80,8 @@ async function runCommand(command: Command, args: readonly string[]): Promise<nu
   const logger = createLogger(logLevel(loaded.config.logging));
   const isDaemon = command.isDaemon ?? false;
   const shutdown = onShutdownSignal({ logger, isDaemon });
+  // What a daemon or its threads print is worth less than its answers; of a command, it is the result.
+  if (isDaemon) for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   process.on("uncaughtException", (error: unknown) => {
     // State is unknown after a bug: say it in one line, let pm2 start afresh. The stack is for our eyes, at debug level.
     logger.fatal({ error: describeError(error) }, "Unexpected error, stopping");
