@@ -25,7 +25,7 @@ export type LoadedState =
 
 /** Seven days of candles are half a megabyte; a file this large is not one of ours. */
 const MAX_STATE_BYTES = 64 * 1024 * 1024;
-/** Corrupt files kept per asset, for whoever looks into it; older ones go. */
+/** Files of either kind kept per asset, for whoever looks into it; older ones go. */
 const MAX_SET_ASIDE = 3;
 /** How often a reader looks for a newer file. The updater writes once a minute. */
 const RECHECK_MS = 500;
@@ -70,13 +70,16 @@ export class VolatilityStore {
     }
   }
 
-  /** Renames a corrupt file out of the way, so that it can be looked into, and returns its new path. */
-  async setAside(asset: AssetSymbol, nowMs: UnixMillis): Promise<string> {
+  /**
+   * Renames a file that is corrupt, or ahead of the clock, out of the way, so that it can be looked into or put back,
+   * and returns its new path.
+   */
+  async setAside(asset: AssetSymbol, { as, atMs }: { as: "corrupt" | "ahead"; atMs: UnixMillis }): Promise<string> {
     const path = this.path(asset);
-    const time = new Date(nowMs).toISOString().replaceAll(/[-:.]/g, "");
-    const target = `${path}.corrupt-${time}`;
+    const time = new Date(atMs).toISOString().replaceAll(/[-:.]/g, "");
+    const target = `${path}.${as}-${time}`;
     await rename(path, target);
-    const prefix = `${asset}.msgpack.corrupt-`;
+    const prefix = `${asset}.msgpack.${as}-`;
     const names = (await readdir(this.#folder)).filter((name) => name.startsWith(prefix)).sort();
     for (const name of names.slice(0, -MAX_SET_ASIDE)) await rm(join(this.#folder, name), { force: true });
     return target;

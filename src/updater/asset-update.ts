@@ -4,7 +4,14 @@ import type { Logger } from "../log.ts";
 import type { AssetSymbol } from "../market/assets.ts";
 import { MINUTE_STEP_SECONDS, type Candle } from "../market/candle.ts";
 import type { VolatilityStore } from "../store/volatility-store.ts";
-import { SECONDS_PER_HOUR, secondsToMillis, unixSeconds, type UnixSeconds } from "../units.ts";
+import {
+  SECONDS_PER_DAY,
+  SECONDS_PER_HOUR,
+  secondsToMillis,
+  unixSeconds,
+  type UnixMillis,
+  type UnixSeconds,
+} from "../units.ts";
 import { advance, startState, type HalfLives } from "../volatility/advance.ts";
 import { newestCandle, type SeasonalityStats, type VolatilityState } from "../volatility/state.ts";
 import { tameCandles, type TamedCandles } from "./wild-ticks.ts";
@@ -23,6 +30,9 @@ export interface AssetUpdate {
   readonly to: UnixSeconds;
   /** Build anew from the warm-up before `to`, whatever is in the store. */
   readonly rebuild: boolean;
+  readonly steadyNowMs: UnixMillis;
+  /** Since when, by the steady clock, an asset's state has been ahead of the clock; kept from update to update. */
+  readonly aheadSince: Map<AssetSymbol, UnixMillis>;
   readonly logger: Logger;
 }
 
@@ -37,8 +47,16 @@ export interface AssetResult {
   readonly restart: string | null;
 }
 
-/** A state that is this far ahead of the clock was made under another clock, not by one that was set back a little. */
+/** A state that is no further ahead of the clock has only to wait for it. */
 const MAX_CLOCK_SKEW_SECONDS = 600;
+/**
+ * Candles carry their host's time, so a state that is further ahead speaks against our clock, and losing weeks of
+ * learning to a clock that is soon set right is worse than an hour without news. One that stays ahead for this long, by
+ * the steady clock, belongs to another time, such as a rehearsal's.
+ */
+const MAX_AHEAD_MS = 3_600_000;
+/** A weekly rhythm counts no bar before its newest: it may miss this much of the clock's time, but not weeks. */
+const MAX_RHYTHM_AHEAD_SECONDS = 2 * SECONDS_PER_DAY;
 
 type Base =
   | { readonly state: VolatilityState; readonly restart: null }
@@ -47,11 +65,14 @@ type Base =
       readonly restart: string;
       /** The weekly rhythm of a state that cannot be advanced is still the asset's. */
       readonly seasonality?: SeasonalityStats;
+      /** Close of its newest candle, where the stored state is ahead of the clock: set aside, not overwritten. */
+      readonly aheadUntil?: UnixSeconds;
     };
 
 /**
  * Brings one asset's state up to `to`: load, fetch what closed since its newest candle, advance, save. A hole in the
- * answer stays a hole. Throws OperationalError when the feed or the store fails; the file is then as it was.
+ * answer stays a hole. Throws OperationalError when the feed or the store fails, and while the clock is behind the state;
+ * the file is then as it was.
  */
 export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Promise<AssetResult> {
   const { asset, feed, store, parameters, to } = update;
@@ -66,7 +87,7 @@ export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Pr
   let answer = await feed.candles(asset, { from, to }, signal);
   let { restart } = base;
   const known = base.state === null ? base.seasonality : base.state.seasonality;
-  const seasonality = known && known.until <= to ? known : undefined;
+  const seasonality = known && known.until <= to + MAX_RHYTHM_AHEAD_SECONDS ? known : undefined;
   const start = (): VolatilityState =>
     startState({ asset, source: answer.source, ...parameters, ...(seasonality && { seasonality }) });
   let tamed = tameCandles(answer.candles, newest?.close ?? null);
@@ -93,6 +114,10 @@ export async function updateAsset(update: AssetUpdate, signal?: AbortSignal): Pr
       `${answer.source} has no candle of ${asset} between ${isoTime(warmFrom)} and ${isoTime(to)}`,
       { details: { asset, source: answer.source } },
     );
+  }
+  if (base.state === null && base.aheadUntil !== undefined) {
+    const path = await store.setAside(asset, { as: "ahead", atMs: secondsToMillis(base.aheadUntil) });
+    update.logger.warn({ asset, path }, "Volatility state stays ahead of the clock: set aside, rebuilt");
   }
   await store.save(state);
   const reason = wildReason(tamed, answer.candles) ?? frozenReason(state);
@@ -131,27 +156,46 @@ async function baseOf(update: AssetUpdate): Promise<Base> {
   if (loaded.status === "missing") return { state: null, restart: "there was no state" };
   if (loaded.status === "corrupt") {
     const { reason } = loaded;
-    const path = await store.setAside(asset, secondsToMillis(to));
+    const path = await store.setAside(asset, { as: "corrupt", atMs: secondsToMillis(to) });
     logger.warn({ asset, reason, path }, "Volatility state is corrupt: set aside, rebuilding");
     return { state: null, restart: `the state was corrupt (${reason}) and is set aside` };
   }
   const { state } = loaded;
-  const why = unusable(state, parameters, to);
+  const until = unixSeconds(newestCandle(state)!.openTime + MINUTE_STEP_SECONDS);
+  if (until - to > MAX_CLOCK_SKEW_SECONDS) {
+    const restart = aheadTooLong(update, until);
+    return { state: null, restart, seasonality: state.seasonality, aheadUntil: until };
+  }
+  update.aheadSince.delete(asset);
+  const why = unusable(state, parameters, to - until);
   return why === null ? { state, restart: null } : { state: null, restart: why, seasonality: state.seasonality };
 }
 
-function unusable(state: VolatilityState, parameters: VolatilityParameters, to: UnixSeconds): string | null {
+/** Why the state goes; throws as long as it is more likely that the clock is wrong. */
+function aheadTooLong({ asset, to, steadyNowMs, aheadSince }: AssetUpdate, until: UnixSeconds): string {
+  const sinceMs = aheadSince.get(asset) ?? steadyNowMs;
+  aheadSince.set(asset, sinceMs);
+  const aheadMinutes = Math.round((until - to) / 60);
+  const leftMs = MAX_AHEAD_MS - (steadyNowMs - sinceMs);
+  if (leftMs <= 0) return `the clock stayed behind the state (${aheadMinutes} min): set aside, another clock made it`;
+  throw new OperationalError(
+    "updater/clock_behind",
+    `the clock is ${aheadMinutes} min behind the state, which reaches up to ${isoTime(until)}: set the clock right; ` +
+      `otherwise the state is rebuilt in ${Math.ceil(leftMs / 60_000)} min`,
+    { details: { asset, aheadMinutes } },
+  );
+}
+
+function unusable(state: VolatilityState, parameters: VolatilityParameters, behindSeconds: number): string | null {
   if (
     state.halfLifeMinuteSeconds !== parameters.halfLifeMinuteSeconds ||
     state.halfLifeFiveMinuteSeconds !== parameters.halfLifeFiveMinuteSeconds
   ) {
     return "the configured half-lives changed";
   }
-  const behindSeconds = to - (newestCandle(state)!.openTime + MINUTE_STEP_SECONDS);
   if (behindSeconds > parameters.warmupSeconds) {
     return `the gap of ${(behindSeconds / SECONDS_PER_HOUR).toFixed(1)} h is longer than the warm-up`;
   }
-  if (behindSeconds < -MAX_CLOCK_SKEW_SECONDS) return "the state is from the future: another clock made it";
   return null;
 }
 

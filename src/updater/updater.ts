@@ -1,5 +1,5 @@
 import PQueue from "p-queue";
-import type { Clock } from "../clock.ts";
+import { steadyClock, type Clock } from "../clock.ts";
 import { OperationalError, describeError } from "../errors.ts";
 import type { MarketFeed } from "../feeds/feed.ts";
 import type { Logger } from "../log.ts";
@@ -28,6 +28,8 @@ export interface UpdaterOptions {
   readonly concurrency: number;
   /** The market clock. */
   readonly clock: Clock;
+  /** For how long a state may be ahead of that one; where not given, the process's. */
+  readonly steadyClock?: Clock;
   readonly logger: Logger;
 }
 
@@ -74,6 +76,7 @@ export class Updater {
   readonly #status: Map<AssetSymbol, AssetStatus>;
   readonly #queues = new Map<SourceName, PQueue>();
   readonly #inFlight = new Map<AssetSymbol, Promise<void>>();
+  readonly #aheadSince = new Map<AssetSymbol, UnixMillis>();
   #cycles = 0;
   #running = true;
   /** The write under way, and whether something changed since it began. */
@@ -158,9 +161,15 @@ export class Updater {
     const { feed, store, logger } = this.#options;
     const parameters = this.#options.parametersOf(asset);
     const to = asOf ?? this.#closedBefore();
+    const rebuild = asOf !== null;
+    const steadyNowMs = (this.#options.steadyClock ?? steadyClock).nowMs();
+    const aheadSince = this.#aheadSince;
     try {
       signal.throwIfAborted();
-      const result = await updateAsset({ asset, feed, store, parameters, to, rebuild: asOf !== null, logger }, signal);
+      const result = await updateAsset(
+        { asset, feed, store, parameters, to, rebuild, steadyNowMs, aheadSince, logger },
+        signal,
+      );
       this.#reportResult(asset, result, parameters.warmupSeconds);
     } catch (error) {
       if (!signal.aborted) this.#reportFailure(asset, error);

@@ -32,6 +32,8 @@ export interface FaultedAnswer {
 export class FaultedMiner {
   readonly feed = new ScriptedFeed();
   readonly clock: SteppedClock;
+  /** The updater's, which no step of `clock` reaches. */
+  readonly steady = new SteppedClock(0);
   readonly stateDir: string;
   readonly store: VolatilityStore;
   /** The live price; null: every source is dead. */
@@ -75,6 +77,7 @@ export class FaultedMiner {
       publishDelaySeconds: 2,
       concurrency: 4,
       clock,
+      steadyClock: this.steady,
       logger: silentLogger,
     });
   }
@@ -89,10 +92,11 @@ export class FaultedMiner {
     return this.#updater.runOnce(null, never);
   }
 
-  /** The clock moves by `minutes`, one update after each. */
+  /** `minutes` pass on both clocks, one update after each. */
   async updateFor(minutes: number): Promise<void> {
     for (let minute = 0; minute < minutes; minute += 1) {
       this.clock.advance(60);
+      this.steady.advance(60);
       await this.update();
     }
   }

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { describe, it } from "node:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import type { VolatilityState } from "../../../src/volatility/state.ts";
 import { askAxon, exchange, nextNonce, signedCall } from "../../support/dendrite.ts";
 import { gatedService, openAxon, prompt } from "../../support/dendrite-axon.ts";
 import { FaultedMiner } from "../../support/faulted-miner.ts";
@@ -9,6 +12,7 @@ import { tempFolder } from "../../support/temp-folder.ts";
 import { AUGUST } from "../../support/volatility-fixture.ts";
 
 const STEP_SECONDS = 90;
+const DAY = 86_400;
 
 describe("an axon whose clock steps 90 s", () => {
   for (const step of [STEP_SECONDS, -STEP_SECONDS]) {
@@ -114,5 +118,108 @@ describe("an updater whose clock steps 90 s", () => {
     const [stepped, steady] = [miner.store.load("BTC"), sound.store.load("BTC")];
     assert.ok(stepped.status === "ok" && steady.status === "ok");
     assert.deepEqual(stepped.state, steady.state);
+  });
+});
+
+/** A miner whose updater has learnt for four days more than a warm-up gives. */
+async function learnedMiner(t: TestContext): Promise<FaultedMiner> {
+  const miner = new FaultedMiner(await tempFolder(t), AUGUST + 2);
+  for (let day = 0; day <= 4; day += 1) {
+    await miner.update();
+    miner.clock.advance(DAY);
+  }
+  await miner.update();
+  return miner;
+}
+
+function stateOf(miner: FaultedMiner): VolatilityState {
+  const loaded = miner.store.load("BTC");
+  assert.ok(loaded.status === "ok", JSON.stringify(loaded));
+  return loaded.state;
+}
+
+function bytesOf(miner: FaultedMiner): Buffer {
+  return readFileSync(miner.store.path("BTC"));
+}
+
+function setAside(miner: FaultedMiner): string[] {
+  const folder = dirname(miner.store.path("BTC"));
+  const names = readdirSync(folder).filter((name) => name.startsWith("BTC.msgpack.ahead-"));
+  return names.map((name) => join(folder, name));
+}
+
+describe("an updater whose clock is set far back", () => {
+  for (const back of [1200, DAY, 30 * DAY]) {
+    it(`(${back} s) keeps what it learnt, says why it waits, and goes on as if nothing had been`, async (t) => {
+      const [miner, sound] = [await learnedMiner(t), await learnedMiner(t)];
+      const before = bytesOf(miner);
+      miner.clock.advance(-back);
+      await miner.updateFor(5);
+      assert.deepEqual(bytesOf(miner), before);
+      const { outcome, lastError, consecutiveFailures } = miner.status();
+      assert.deepEqual([outcome, lastError?.code, consecutiveFailures], ["failed", "updater/clock_behind", 5]);
+      assert.equal((await miner.answer()).evidence.engine, "ewma");
+      miner.clock.advance(back);
+      await miner.updateFor(1);
+      await sound.updateFor(6);
+      assert.deepEqual(stateOf(miner), stateOf(sound));
+      assert.equal(miner.status().outcome, "advanced");
+    });
+  }
+
+  it("counts the hour by the steady clock, anew after every moment with a right clock", async (t) => {
+    const miner = await learnedMiner(t);
+    const { warmFrom } = stateOf(miner);
+    for (let round = 0; round < 3; round += 1) {
+      miner.clock.advance(-DAY);
+      await miner.update();
+      miner.steady.advance(3540);
+      await miner.update();
+      assert.equal(miner.status().lastError?.code, "updater/clock_behind");
+      miner.clock.advance(DAY + 60);
+      await miner.update();
+      assert.equal(miner.status().outcome, "advanced");
+    }
+    assert.equal(stateOf(miner).warmFrom, warmFrom);
+    assert.deepEqual(setAside(miner), []);
+  });
+
+  it("for more than an hour: rebuilds, but sets the state aside, and keeps the rhythm of the week", async (t) => {
+    const miner = await learnedMiner(t);
+    const [before, bytes] = [stateOf(miner), bytesOf(miner)];
+    miner.clock.advance(-DAY);
+    await miner.update();
+    miner.steady.advance(3600);
+    miner.feed.scripts.set("BTC", { fails: true });
+    await miner.update();
+    assert.deepEqual(bytesOf(miner), bytes, "nothing goes before there is something better");
+    miner.feed.scripts.clear();
+    await miner.update();
+    assert.match(miner.status().lastRestart?.why ?? "", /the clock stayed behind the state \(1440 min\)/);
+    assert.equal(stateOf(miner).warmFrom, AUGUST + DAY);
+    assert.deepEqual(stateOf(miner).seasonality, before.seasonality, "and counts no bar twice");
+    assert.deepEqual(
+      setAside(miner).map((path) => readFileSync(path)),
+      [bytes],
+    );
+    assert.equal((await miner.answer()).evidence.engine, "ewma");
+    miner.clock.advance(DAY);
+    await miner.updateFor(5);
+    const after = stateOf(miner);
+    assert.deepEqual([after.warmFrom, miner.status().outcome], [AUGUST + DAY, "advanced"]);
+    assert.equal(after.seasonality.until, AUGUST + 5 * DAY + 300);
+    assert.ok(before.seasonality.weekWeight.every((weight, bin) => after.seasonality.weekWeight[bin]! >= weight));
+  });
+
+  it("into another time, such as a rehearsal's: has fresh volatility after an hour, and a rhythm of its own", async (t) => {
+    const miner = await learnedMiner(t);
+    miner.clock.advance(-30 * DAY);
+    await miner.updateFor(61);
+    assert.equal(miner.status().outcome, "advanced");
+    const { candles, seasonality } = stateOf(miner);
+    assert.equal(candles.openTime.at(-1), AUGUST - 25 * DAY + 3600);
+    assert.equal(seasonality.until, AUGUST - 25 * DAY + 3660);
+    await miner.updateFor(1);
+    assert.equal(setAside(miner).length, 1);
   });
 });

@@ -94,7 +94,7 @@ describe("VolatilityStore", () => {
     await store.prepare();
     for (let hour = 0; hour < 5; hour += 1) {
       await writeFile(store.path("BTC"), String(hour));
-      await store.setAside("BTC", unixMillis((AUGUST + hour * 3600) * 1000));
+      await store.setAside("BTC", { as: "corrupt", atMs: unixMillis((AUGUST + hour * 3600) * 1000) });
       assert.deepEqual(store.load("BTC"), { status: "missing" });
     }
     const kept = (await readdir(join(stateDir, "volatility"))).sort();

@@ -137,7 +137,7 @@ describe("one update", () => {
     assert.match(b.heartbeat().assets.BTC?.lastRestart?.why ?? "", /longer than the warm-up/);
   });
 
-  it("restarts when the half-lives changed, and when the state is of another clock's future", async (t) => {
+  it("restarts when the half-lives changed", async (t) => {
     const b = await bench(t);
     await b.once("BTC");
     b.clock.advance(60);
@@ -145,10 +145,7 @@ describe("one update", () => {
     await b.once("BTC", changed);
     assert.equal(b.state("BTC").warmFrom, AUGUST + 60 - 3 * DAY);
     assert.equal(b.state("BTC").halfLifeMinuteSeconds, 1800);
-    b.clock.advance(-DAY);
-    await b.once("BTC", changed);
-    assert.equal(newestCandle(b.state("BTC"))?.openTime, AUGUST - DAY);
-    assert.match(b.heartbeat().assets.BTC?.lastRestart?.why ?? "", /future/);
+    assert.match(b.heartbeat().assets.BTC?.lastRestart?.why ?? "", /half-lives/);
   });
 
   it("keeps the rhythm of the week through restarts and counts no bar twice", async (t) => {
@@ -187,11 +184,6 @@ describe("one update", () => {
     // Five minutes later than what was counted: one bar more, not three days.
     const bars = last.weekWeight.filter((weight, bin) => weight > later.weekWeight[bin]!).length;
     assert.equal(bars, 1);
-    // A clock that went back knows nothing of that future.
-    b.feed.scripts.clear();
-    b.clock.advance(-4 * DAY);
-    await b.once("BTC");
-    assert.ok(b.state("BTC").seasonality.until <= AUGUST);
   });
 
   it("reports a corrupt state, sets it aside and rebuilds", async (t) => {
