@@ -70,6 +70,13 @@ function latencies(results: readonly PromptResult[], horizonSeconds: number): nu
   return results.filter((each) => each.horizonSeconds === horizonSeconds).map(({ ms }) => ms);
 }
 
+/** Of the answers; 0 where the connection failed or the time ran out. */
+function tally(results: readonly PromptResult[]): Record<string, number> {
+  const statuses: Record<string, number> = {};
+  for (const { status } of results) statuses[status] = (statuses[status] ?? 0) + 1;
+  return statuses;
+}
+
 async function replay(
   loaded: LoadedMiner,
   options: { minutes: number; multiple: number; speed: number },
@@ -81,7 +88,8 @@ async function replay(
   const results = await runPlan(loaded, { prompts, judgeEvery: JUDGE_EVERY });
   const endMs = Date.now();
   const judged = results.filter(({ verdict }) => verdict !== null).length;
-  note(name, { minutes, speed, prompts: prompts.length, judged, seconds: Math.round((endMs - startMs) / 1000) });
+  const seconds = Math.round((endMs - startMs) / 1000);
+  note(name, { minutes, speed, prompts: prompts.length, judged, seconds, statuses: tally(results) });
   say(`${name}: prompts without an outcome`, prompts.length - results.length, { atMost: 0 });
   say(`${name}: misses`, results.filter(missed).length, { atMost: 0 });
   for (const { horizonSeconds, timeoutSeconds } of [HOUR, DAY]) {
@@ -131,6 +139,7 @@ async function overload(loaded: LoadedMiner, backlog: number): Promise<void> {
     answered: answered.length,
     refused: refused.length,
     whileAllAsked: busy.length,
+    statuses: tally(results),
   });
   say("overload: neither answered nor 503", results.length - answered.length - refused.length, { atMost: 0 });
   const refusedMs = refused.map(({ ms, waitedMs }) => ms - waitedMs);
