@@ -279,10 +279,13 @@ class SegmentedLog implements RecordingLog {
       const { size } = await stat(segment.path);
       full ||= keptBytes + size > limits.maxBytes;
       keptBytes += size;
-      const isOld = isAheadOf(segment, nowMs) ? this.#isLongSeen(segment) : startMs(segment) + DAY_MS <= oldestMs;
+      const isAhead = isAheadOf(segment, nowMs);
+      if (!isAhead) this.#seenAhead.delete(segment.path); // the clock was behind
+      const isOld = isAhead ? this.#isLongSeen(segment) : startMs(segment) + DAY_MS <= oldestMs;
       if (!full && !isOld) continue;
       try {
         await rm(segment.path, { force: true });
+        this.#seenAhead.delete(segment.path);
       } catch (error) {
         stuckBytes += size;
         if (stuckBytes > limits.maxBytes) throw error;

@@ -13,6 +13,7 @@ import { createSimulationService } from "../../src/subnets/synth/handler.ts";
 import { CORRECT, validateAnswer } from "../../src/subnets/synth/validate-answer.ts";
 import { hotkey, millisToSeconds, unixMillis } from "../../src/units.ts";
 import { Updater } from "../../src/updater/updater.ts";
+import type { VolatilityState } from "../../src/volatility/state.ts";
 import { ScriptedFeed } from "./scripted-feed.ts";
 import { SteppedClock } from "./stepped-clock.ts";
 import { z } from "zod";
@@ -99,6 +100,13 @@ export class FaultedMiner {
       this.steady.advance(60);
       await this.update();
     }
+  }
+
+  /** Of BTC, as stored. */
+  state(): VolatilityState {
+    const loaded = this.store.load("BTC");
+    assert.ok(loaded.status === "ok", JSON.stringify(loaded));
+    return loaded.state;
   }
 
   status(asset: AssetSymbol = "BTC"): AssetStatus {

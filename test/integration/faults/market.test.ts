@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import type { Candle } from "../../../src/market/candle.ts";
-import { newestCandle, type VolatilityState } from "../../../src/volatility/state.ts";
+import { newestCandle } from "../../../src/volatility/state.ts";
 import { FaultedMiner } from "../../support/faulted-miner.ts";
 import { scriptedCandle } from "../../support/scripted-feed.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
@@ -13,12 +13,6 @@ async function warmMiner(t: TestContext): Promise<FaultedMiner> {
   const miner = new FaultedMiner(await tempFolder(t), AUGUST + 2);
   await miner.update();
   return miner;
-}
-
-function stateOf(miner: FaultedMiner): VolatilityState {
-  const loaded = miner.store.load("BTC");
-  assert.ok(loaded.status === "ok", JSON.stringify(loaded));
-  return loaded.state;
 }
 
 function isWithin(value: number, expected: number, factor: number): boolean {
@@ -48,7 +42,7 @@ describe("every feed dead for six hours", () => {
     await miner.updateFor(1);
     sound.clock.advance(6 * 3600 + 60);
     await sound.update();
-    assert.deepEqual(stateOf(miner), stateOf(sound));
+    assert.deepEqual(miner.state(), sound.state());
   });
 });
 
@@ -65,8 +59,8 @@ describe("an updater that is down for a day", () => {
     await miner.updateFor(1);
     const after = await miner.answer();
     assert.deepEqual([after.evidence.engine, after.evidence.state.status], ["ewma", "ok"]);
-    assert.equal(stateOf(miner).gapCount, 0, "the day was fetched, not skipped");
-    assert.equal(stateOf(miner).warmFrom, AUGUST - 3 * 86_400, "and the history kept");
+    assert.equal(miner.state().gapCount, 0, "the day was fetched, not skipped");
+    assert.equal(miner.state().warmFrom, AUGUST - 3 * 86_400, "and the history kept");
   });
 });
 
@@ -74,7 +68,7 @@ describe("a frozen feed", () => {
   it("is named after an hour, and the paths do not freeze with it", async (t) => {
     const miner = await warmMiner(t);
     const before = { day: await miner.answer(), hour: await miner.answer({ horizonSeconds: 3600 }) };
-    const { close } = newestCandle(stateOf(miner))!;
+    const { close } = newestCandle(miner.state())!;
     const freeze = (c: Candle): Candle => {
       return c.openTime < AUGUST ? c : { ...c, open: close, high: close, low: close, close, volume: 0 };
     };
@@ -120,7 +114,7 @@ describe("a wild tick", () => {
       const without = (candles: Candle[]): Candle[] => candles.filter(({ openTime }) => openTime !== wildAt);
       sound.feed.scripts.set("BTC", { edit: without });
       await sound.updateFor(5);
-      assert.deepEqual(stateOf(miner), stateOf(sound));
+      assert.deepEqual(miner.state(), sound.state());
     });
   }
 
@@ -133,7 +127,7 @@ describe("a wild tick", () => {
     miner.feed.scripts.set("BTC", { edit: (candles) => candles.map(split) });
     await miner.updateFor(3);
     assert.match(miner.status().lastRestart?.why ?? "", /price level changed/);
-    assert.equal(stateOf(miner).warmFrom, AUGUST);
+    assert.equal(miner.state().warmFrom, AUGUST);
     const { paths } = await miner.answer();
     assert.ok(isWithin(paths[0]![0]!, scriptedCandle("BTC", AUGUST + 60).close / 10, 1.02));
   });
