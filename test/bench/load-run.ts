@@ -41,6 +41,9 @@ export async function startLoadedMiner(stakes: readonly number[]): Promise<Loade
   process.env["NODE_OPTIONS"] = `--import ${path.join(PACKAGE_ROOT, "test/bench/probe.ts")}`;
   const serve = miner.start("serve");
   delete process.env["NODE_OPTIONS"];
+  void serve.exited.then((exit) => {
+    note("the axon has ended", { ...exit, date: new Date().toISOString() }); // before the figures, where it was not asked to
+  });
   await serve.ready;
   return {
     miner,
