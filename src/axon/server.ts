@@ -91,11 +91,11 @@ const NEWCOMER = { perSecond: 0.1, burst: 20 };
 /** Node looks for overdue requests this often; its own default is 30 s. */
 const OVERDUE_CHECK_MS = 1000;
 
-/** Opens the axon. Throws OperationalError: AXON_LISTEN, AXON_ALLOW_IPS, NONCE_JOURNAL. */
+/** Opens the axon. Throws OperationalError: AXON_LISTEN, AXON_ALLOW_IPS, NONCE_JOURNAL, SIGNATURE_THREADS. */
 export async function startAxon(options: AxonOptions): Promise<Axon> {
   const { config, clock, logger } = options;
   const allowed = createAddressFilter(config.allowIps, options);
-  const signatures = await startSignaturePool(options.keypair, SIGNATURE_THREADS);
+  const signatures = await startSignaturePool({ keypair: options.keypair, threads: SIGNATURE_THREADS, logger });
   const published = createAddressFilter("metagraph", options);
   const known = await openKnownAddresses({ file: options.addressFile, published, clock, logger });
   const server = createServer({
