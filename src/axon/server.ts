@@ -73,7 +73,6 @@ const HEADERS_TIMEOUT_MS = 10_000;
 /** Connections that wait to be accepted; the kernel caps it. Beyond, a validator's SYN is dropped and comes again a second later. */
 const BACKLOG = 4096;
 const KEEP_ALIVE_TIMEOUT_MS = 15_000;
-const MAX_REQUESTS_PER_SOCKET = 1_000;
 /** One thread verifies some 2,500 signatures a second. */
 const SIGNATURE_THREADS = 1;
 /**
@@ -209,7 +208,6 @@ function applyLimits(server: Server, config: Config["axon"]): void {
   // Whatever we do not read ourselves (bodies of refused requests) is discarded until then, and cut there.
   server.requestTimeout = HEADERS_TIMEOUT_MS + config.bodyTimeoutMs;
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
-  server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
   server.on("clientError", answerClientError);
 }
 

@@ -98,6 +98,13 @@ describe("requests before the last one's answer", () => {
     assert.equal((await askAxon(ask)).status, 200);
   });
 
+  it("all come to the front door, the thousands of one connection, too", async (test) => {
+    const { port, axon } = await openAxon(test);
+    const { text } = await talk(port, [Buffer.from("GET / HTTP/1.1\r\n\r\n".repeat(1200) + LAST)]);
+    assert.equal(text.split("HTTP/1.1 404").length - 1, 1201);
+    assert.equal(axon.stats().refusedByStatus["404"], 1201);
+  });
+
   it("are answered where validators ask from", async (test) => {
     assert.equal((await heard(test)).split("HTTP/1.1 403").length - 1, 51);
   });
