@@ -38,7 +38,7 @@ const EVERY_MS = 1000;
 const JUDGE_EVERY = 10;
 const SETTLE_MS = 1000;
 /**
- * Of the third-largest of 240 against another such, while the flooding client takes its part of the same two cores: .98 to
+ * Of the third-largest of 240 against another such, while the flooding client takes its part of the same two cores: .93 to
  * 1.17 in five runs. Of fewer answers it says nothing.
  */
 const P99_NOISE = 0.25;
