@@ -66,9 +66,9 @@ const RETRY_AFTER_MS = 5000;
 const WARN_EVERY_MS = 60_000;
 /**
  * What an answer waits at most to be on record before it leaves. A write takes a millisecond or two, on a starved machine
- * more than 50 (measured); a sick disk may take for ever, and validators wait for 50 s.
+ * more than a second (measured); a sick disk may take for ever, and validators wait for 50 s.
  */
-const RECORD_PATIENCE_MS = 1000;
+const RECORD_PATIENCE_MS = 4000;
 
 interface Queued {
   readonly written: PromiseWithResolvers<undefined>;
