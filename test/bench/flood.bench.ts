@@ -37,11 +37,8 @@ const PROMPT = { asset: "BTC", horizonSeconds: 86_400, timeoutSeconds: 110 } as 
 const EVERY_MS = 1000;
 const JUDGE_EVERY = 10;
 const SETTLE_MS = 1000;
-/**
- * Of the third-largest of 240 against another such, while the flooding client takes its part of the same two cores: .93 to
- * 1.17 in five runs. Of fewer answers it says nothing.
- */
-const P99_NOISE = 0.25;
+/** Of the third-largest of 240 against another such; of fewer answers it says nothing. */
+const P99_NOISE = 0.1;
 const ENOUGH_FOR_P99 = 200;
 /** Below --axon.max_connections. */
 const NEWCOMER_CROWD = 480;
